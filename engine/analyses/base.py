@@ -1,0 +1,145 @@
+"""What a statistic is: three steps, and a plan that says beforehand what they will need and open.
+
+    LOCAL    `local(rows, state)`         at each hospital, in the clear: stream the rows, end in a few numbers
+    JOINT    `joint(mpc, totals, state)`  at the compute parties, on shares: the next state, or the outputs for the gate
+    RESULT   `result(opened)`             at the researcher: standard errors, p-values, tables
+
+Between steps everybody calls `advance` with what was opened to the parties (nothing at all in `result` mode, the new
+coefficients in `steps` mode), so that all agree on the next stage. A non-iterative statistic has one stage.
+
+An analysis object is made from public things alone (the spec, the charter's dictionary), the same at every party and at the
+researcher; it holds no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from engine.data.rows import Batch, Rows
+from protocols.engine import Declared, Engine, Secret
+
+Statistics = Mapping[str, np.ndarray | tuple[np.ndarray, np.ndarray]]
+"""What a hospital contributes, by the names declared in the stage: float64, int64, or a (high, low) float64 pair of a compensated sum."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A group of people behind the answer. The gate counts it on shares, over all hospitals, and demands the floor.
+
+    A cell below the floor is excused if one of the cells `absent_if` (indices into the plan's cells) is empty everywhere:
+    a declared level that nobody has is dropped, not refused.
+    """
+
+    label: str  # for the hospital's own eyes; never in an error or a result
+    members: Callable[[Batch], np.ndarray]  # bool (rows,)
+    absent_if: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Output:
+    """One array that the job may open: to the researcher at the end, or to the parties after a step."""
+
+    name: str
+    shape: tuple[int, ...]
+    disclosure: Literal["count", "aggregate", "estimate", "variance", "covariance", "flag"]
+    frac: int = 64
+    limbs: int = 4
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One round trip LOCAL -> SHARE -> JOINT, as everybody knows it beforehand."""
+
+    name: str
+    contributed: tuple[Declared, ...]
+    stops: tuple[str, ...] = ()  # control bits: names of conditions that end the job without a result (keys of STOPS)
+    opened: tuple[Output, ...] = ()  # to the parties; only in `steps` mode
+    outputs: tuple[Output, ...] = ()  # to the researcher; exactly in the last stage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the whole job reads, opens and costs at most. Shown to hospitals before they approve; checked while it runs."""
+
+    columns: tuple[str, ...]  # dictionary columns read
+    listwise: tuple[str, ...]  # columns whose missing values exclude a row
+    cells: tuple[Cell, ...]
+    parameters: int  # for the residual-degrees-of-freedom rule; 0 where there are none
+    row_sets: tuple[tuple[str, ...], ...]  # for the differencing rule: the column sets whose effective rows the outputs depend on
+    outputs: tuple[Output, ...]
+    opened: tuple[Output, ...] = ()
+    max_stages: int = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """What JOINT made of one stage. Names and shapes are those the stage declared, or the gate refuses to open them."""
+
+    stops: Mapping[str, Secret] = field(default_factory=dict)  # shared 0/1
+    opened: Mapping[str, Secret] = field(default_factory=dict)
+    outputs: Mapping[str, Secret] = field(default_factory=dict)
+    hidden: Any = None  # shares that the next stage needs; they stay at the compute parties
+
+
+@dataclass(frozen=True)
+class State:
+    """Where an iterative analysis stands. `public` is the same everywhere; `hidden` exists at compute parties only."""
+
+    stage: str
+    iteration: int = 0
+    public: Mapping[str, np.ndarray] = field(default_factory=dict)
+    hidden: Any = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What reached the researcher."""
+
+    values: Mapping[str, np.ndarray]  # float64 (frac > 0) or int64 (frac = 0)
+    public: Mapping[str, np.ndarray]  # what was opened to the parties, last value
+    n: int
+    missing: int | None  # None = 1 to 9 (printed as "<10")
+    out_of_bounds: int | None
+    iterations: int
+    context: Mapping[str, Any]  # job id, parties, engine, disclosure, warnings, receipt: passed on to the result object
+
+
+STOPS = {
+    "singular": "The pooled columns are collinear (or one is constant, or its reference level has no rows), so the coefficients are not "
+    "determined. Leave a column out, or choose another reference level.",
+    "separated": "The fit does not converge: the outcome is perfectly (or almost) predicted by the columns. Leave a column out or merge levels.",
+}
+
+
+class Analysis(Protocol):
+    """One family of statistics. Registered in engine/analyses/__init__.py, which enrols it in the conformance suite."""
+
+    name: ClassVar[str]
+    modes: ClassVar[tuple[str, ...]]  # disclosure modes it can run in
+    plan: Plan
+
+    def start(self) -> State: ...
+
+    def stage(self, state: State) -> Stage:
+        """What this state's stage contributes and opens. Public."""
+        ...
+
+    def local(self, rows: Rows, state: State) -> Statistics:
+        """Run by each hospital on its own rows; exhausts `rows` in constant memory."""
+        ...
+
+    def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
+        """Run by each compute party; opens nothing."""
+        ...
+
+    def advance(self, state: State, opened: Mapping[str, np.ndarray], hidden: Any) -> State:
+        """Run by everybody after a stage that was not the last."""
+        ...
+
+    def result(self, opened: Opened) -> Any:
+        """Run by the researcher."""
+        ...

@@ -1,0 +1,170 @@
+"""The signed agreement of one study: who takes part, with which keys and certificates, on which columns, under which floors.
+
+A charter is JSON; its canonical bytes are signed by every member, and its SHA-256 names the study. A member is `hospital` (holds data),
+`compute` (holds shares; exactly three), both, or `researcher` (asks). Certificates are pinned: each member's TLS certificate stands in
+the charter itself, and nothing else is trusted.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from cryptography import x509
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from engine import canonical
+from engine.dictionary import Dictionary
+from engine.errors import CharterError, NotAuthorised, SignatureInvalid
+
+DOMAIN = "unseen charter v1"
+Role = Literal["hospital", "compute", "researcher"]
+
+
+class Member(BaseModel):
+    """One organisation: its name is also the DNS SAN of its certificate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,38}$")
+    roles: tuple[Role, ...] = Field(min_length=1)
+    public_key: str  # Ed25519, base64 of 32 bytes
+    certificate: str  # PEM
+    address: str | None = None  # host:port of its daemon; researchers have none
+    rows_log2: int = Field(default=10, ge=10, le=40)  # a hospital's whole table has at most 2^rows_log2 rows
+
+    @field_validator("public_key")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        if len(base64.b64decode(value, validate=True)) != 32:
+            raise ValueError("an Ed25519 public key has 32 bytes")
+        return value
+
+    @property
+    def key_bytes(self) -> bytes:
+        return base64.b64decode(self.public_key)
+
+    @cached_property
+    def certificate_der(self) -> bytes:
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        return x509.load_pem_x509_certificate(self.certificate.encode()).public_bytes(Encoding.DER)
+
+
+class Floors(BaseModel):
+    """The disclosure floors that every hospital's policy may only tighten (STATISTICS.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cohort: int = Field(default=10, ge=5)
+    cell: int = Field(default=10, ge=5)
+    hospitals: int = Field(default=3, ge=2)
+    residual_df: int = Field(default=10, ge=1)
+    parameters_share: float = Field(default=0.1, gt=0, le=0.5)
+
+
+class Charter(BaseModel):
+    """The agreement. `analyses` and `steps` say what may be asked at all; a hospital's policy may allow less."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    title: str = Field(min_length=1, max_length=200)
+    members: tuple[Member, ...]
+    compute: tuple[str, str, str]
+    analyses: tuple[str, ...]
+    engines: tuple[str, ...] = ("replicated",)
+    steps: bool = False
+    floors: Floors = Floors()
+    round_deadline: float = Field(default=30.0, ge=0.5, le=600)  # seconds
+    dictionary: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Charter:
+        names = [m.name for m in self.members]
+        if len(set(names)) != len(names):
+            raise ValueError("two members have the same name")
+        computing = {m.name for m in self.members if "compute" in m.roles}
+        if computing != set(self.compute) or len(computing) != 3:
+            raise ValueError("exactly the three members listed in `compute` carry the role compute")
+        if any(m.address is None for m in self.members if set(m.roles) & {"hospital", "compute"}):
+            raise ValueError("every hospital and compute party needs an address")
+        if len(self.hospitals) < self.floors.hospitals:
+            raise ValueError("fewer hospitals than the floor `hospitals` asks for")
+        if "plaintext" in self.engines:
+            raise ValueError("the plaintext engine computes in the clear and is for tests only")
+        return self
+
+    @cached_property
+    def parsed_dictionary(self) -> Dictionary:
+        return Dictionary.parse(self.dictionary)
+
+    @property
+    def hospitals(self) -> tuple[str, ...]:
+        return tuple(m.name for m in self.members if "hospital" in m.roles)
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """All daemons of the study: the three compute parties first, in `compute`'s order, then the other hospitals."""
+        return self.compute + tuple(name for name in self.hospitals if name not in self.compute)
+
+    @property
+    def researchers(self) -> tuple[str, ...]:
+        return tuple(m.name for m in self.members if "researcher" in m.roles)
+
+    @property
+    def rows_log2(self) -> int:
+        """2^rows_log2 is above the total rows of all hospitals."""
+        total = sum(2**m.rows_log2 for m in self.members if "hospital" in m.roles)
+        return (total - 1).bit_length()
+
+    def member(self, name: str) -> Member:
+        """Raises NotAuthorised for a name that the charter does not hold."""
+        for member in self.members:
+            if member.name == name:
+                return member
+        raise NotAuthorised(f"{name!r} is not a member of this study's charter")
+
+    def to_bytes(self) -> bytes:
+        return canonical.to_bytes(self.model_dump(mode="json"))
+
+    @property
+    def id(self) -> str:
+        return canonical.digest(self.to_bytes())
+
+
+def parse(document: Mapping[str, Any]) -> Charter:
+    """A Charter from its JSON tree. Raises CharterError naming the field."""
+    try:
+        charter = Charter.model_validate(document)
+        charter.parsed_dictionary  # noqa: B018  a charter with a wrong dictionary is a wrong charter
+    except ValidationError as error:
+        fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
+        raise CharterError(f"the charter is not well formed: {fields}") from None
+    return charter
+
+
+def load(path: Path) -> Charter:
+    """Read a charter file and verify that every member signed it. Raises CharterError, SignatureInvalid."""
+    try:
+        envelope = json.loads(path.read_bytes())
+        document, signatures = envelope["charter"], envelope["signatures"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CharterError(f"{path.name} is not a charter file; ask the study's coordinator for it") from None
+    charter = parse(document)
+    for member in charter.members:
+        try:
+            canonical.verify(member.key_bytes, DOMAIN, charter.to_bytes(), base64.b64decode(signatures.get(member.name, "")))
+        except SignatureInvalid:
+            raise SignatureInvalid(f"the charter lacks a valid signature of {member.name}") from None
+    return charter
+
+
+def save(path: Path, charter: Charter, signatures: Mapping[str, bytes]) -> None:
+    """Write the charter with its members' signatures (made with `canonical.sign(key, DOMAIN, charter.to_bytes())`)."""
+    envelope = {"charter": charter.model_dump(mode="json"), "signatures": {k: base64.b64encode(v).decode() for k, v in signatures.items()}}
+    path.write_text(json.dumps(envelope, indent=1, sort_keys=True) + "\n", encoding="utf-8")

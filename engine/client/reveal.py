@@ -1,0 +1,130 @@
+"""From three parties' shares to an answer. Runs at the researcher; nothing is believed that can be checked.
+
+    receipts   each is signed by the member that sent it, is about this question, and all tell the same story
+    sessions   all shares belong to one session
+    shapes     names, shapes, scales and rings are those of the plan, which the researcher derives from the question alone
+    value      (share_0 + share_1 + share_2) mod 2^K, then / 2^frac
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import native
+from engine import receipt as receipts
+from engine.analyses.base import Analysis, Opened, Output
+from engine.charter import Charter
+from engine.errors import ReceiptInvalid
+from engine.receipt import Receipt
+from engine.spec import Spec
+from engine.wire.v1.jobs_pb2 import PublicArray, Release, SharedArray
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The arrays that the three releases hold, and the receipts that vouch for them."""
+
+    values: dict[str, np.ndarray]
+    public: dict[str, np.ndarray]
+    receipts: tuple[Receipt, ...]  # in the charter's order of compute parties
+
+
+def reveal(charter: Charter, spec: Spec, expected: Sequence[Output], opened: Sequence[Output], releases: Mapping[str, Release]) -> Answer:
+    """`expected` go to the researcher, `opened` went to the parties. Raises ReceiptInvalid when any check fails."""
+    verified = tuple(_receipt(charter, spec, member, releases[member]) for member in charter.compute)
+    receipts.agree(verified)
+    _same_outputs(verified[0], expected, opened)
+    shares = [_named(member, releases[member].shares) for member in charter.compute]
+    public = [_named(member, releases[member].public) for member in charter.compute]
+    values = {output.name: _sum([_share(by_name, output) for by_name in shares], output) for output in expected}
+    for by_name in shares:
+        _nothing_else(by_name, expected)
+    return Answer(values, _agreed(public, opened), verified)
+
+
+def _receipt(charter: Charter, spec: Spec, member: str, release: Release) -> Receipt:
+    """This member's receipt, verified, about this question and this session."""
+    receipt = receipts.verify(release.receipt, release.receipt_signature, charter.member(member).key_bytes, member)
+    asked = {
+        "job": spec.job_id,
+        "study": charter.id,
+        "researcher": spec.researcher,
+        "analysis": spec.analysis,
+        "engine": spec.engine,
+        "disclosure": spec.disclosure,
+        "parties": charter.parties,
+        "session": release.session.hex(),
+    }
+    for field, value in asked.items():
+        if getattr(receipt, field) != value:
+            raise ReceiptInvalid(f"the receipt of {member} is about another {field}; the result is withheld")
+    if set(receipt.approvals) != set(charter.parties):
+        raise ReceiptInvalid(f"the receipt of {member} does not list the approval of every party; the result is withheld")
+    if release.job != spec.job_id:
+        raise ReceiptInvalid(f"{member} sent the shares of another job; the result is withheld")
+    return receipt
+
+
+def _same_outputs(receipt: Receipt, expected: Sequence[Output], opened: Sequence[Output]) -> None:
+    """What the receipts say was opened is what the plan declares, no more and no less."""
+    if set(receipt.outputs) != set(receipts.arrays(expected)) or set(receipt.opened_to_parties) != set(receipts.arrays(opened)):
+        raise ReceiptInvalid("the receipts list other outputs than the question's plan declares; the result is withheld")
+
+
+def _named(member: str, arrays: Iterable[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for array in arrays:
+        if array.name in found:
+            raise ReceiptInvalid(f"{member} sent {array.name!r} twice; the result is withheld")
+        found[array.name] = array
+    return found
+
+
+def _nothing_else(found: Mapping[str, Any], declared: Sequence[Output]) -> None:
+    if set(found) != {output.name for output in declared}:
+        raise ReceiptInvalid("a party sent arrays that the question's plan does not declare; the result is withheld")
+
+
+def _share(found: Mapping[str, SharedArray], output: Output) -> np.ndarray:
+    """One party's share as ring elements, shape (*shape, limbs)."""
+    array = found.get(output.name)
+    size = 8 * output.limbs * math.prod(output.shape)
+    declared = (output.shape, output.limbs, output.frac, size)
+    if array is None or (tuple(array.shape), array.limbs, array.frac, len(array.share)) != declared:
+        raise ReceiptInvalid(f"the shares of {output.name!r} do not have the shape that the question's plan declares; the result is withheld")
+    return np.frombuffer(array.share, "<u8").reshape(*output.shape, output.limbs)
+
+
+def _sum(shares: Sequence[np.ndarray], output: Output) -> np.ndarray:
+    """The value behind three additive shares: int64 for frac = 0, float64 otherwise."""
+    total = native.add(native.add(shares[0], shares[1]), shares[2])
+    if output.frac:
+        return native.decode(total, output.frac)
+    numbers = native.to_ints(total)
+    if any(abs(int(number)) >= 2**63 for number in np.ravel(numbers)):
+        raise ReceiptInvalid(f"{output.name!r} is no count: the parties' shares do not belong together; ask again")
+    return np.asarray(numbers).astype(np.int64)
+
+
+def _agreed(public: Sequence[Mapping[str, PublicArray]], opened: Sequence[Output]) -> dict[str, np.ndarray]:
+    """What was opened to the parties, which must be the same from all of them."""
+    values: dict[str, np.ndarray] = {}
+    for found in public:
+        _nothing_else(found, opened)
+    for output in opened:
+        copies = {(tuple(found[output.name].shape), found[output.name].values) for found in public}
+        shape, raw = next(iter(copies))
+        if len(copies) != 1 or shape != output.shape or len(raw) != 8 * math.prod(shape):
+            raise ReceiptInvalid(f"the parties disagree about {output.name!r}, which was opened to them; the result is withheld")
+        values[output.name] = np.frombuffer(raw, "<f8").reshape(shape)
+    return values
+
+
+def interpret(analysis: Analysis, answer: Answer, context: Mapping[str, Any]) -> Any:
+    """The result object."""
+    raise NotImplementedError

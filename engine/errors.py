@@ -1,0 +1,123 @@
+"""Every exception unseen raises.
+
+    UnseenError
+    |-- KernelsNotBuilt, KernelInputError        native: the extension is missing; an array of the wrong kind
+    |-- ProtocolError                            protocols: the session is aborted, nothing is released
+    |   |-- PeerMisbehaved                       a frame that the plan does not hold
+    |   |-- PeerLost                             a link closed, silence past the deadline, an abort
+    |   |-- RangeError, MisuseError              local misuse of an engine
+    |   `-- SecurityBudgetExceeded
+    |-- SpecError                                the question is wrong in itself; mend it and ask again
+    |   |-- FormulaError, CohortError            syntax, unknown function, column or level
+    |   `-- UnknownColumn, UnknownLevel
+    |-- ConfigError                              a file of this member (config, dictionary, charter) is wrong
+    |   |-- DictionaryError
+    |   `-- CharterError
+    |-- DataError                                a hospital's own data cannot be read or do not fit (told to that hospital only)
+    |-- SignatureInvalid                         a signature does not verify over the exact bytes
+    |-- NotAuthorised                            not a member, or not a member who may do this
+    |-- Expired                                  the spec's time is over
+    |-- Refused                                  a hospital or the gate said no
+    |   |-- RefusedByPolicy                      a hospital's operator or policy rejected the question (says who)
+    |   `-- RefusedByDisclosureRules             the one refusal text, whatever failed
+    |-- NotEstimable                             the pooled data do not determine the answer (collinear, separated, no convergence)
+    |-- JobAborted                               a party was lost or failed; nothing was released; ask again
+    |-- Unreachable                              a party does not answer
+    |-- ResultTimeout                            no result yet; the job goes on
+    `-- ReceiptInvalid                           the receipts of the parties do not verify or do not agree
+"""
+
+from native.errors import KernelInputError, KernelsNotBuilt, UnseenError
+from protocols.errors import MisuseError, PeerLost, PeerMisbehaved, ProtocolError, RangeError, SecurityBudgetExceeded
+
+REFUSAL = (
+    "The disclosure rules do not allow this answer: some group of people behind it is too small, or it differs by a few people "
+    "from an answer given before. Ask about more people, with fewer columns or levels, or pin one analysis set for all your "
+    "questions with complete=[columns]."
+)
+
+
+class SpecError(UnseenError, ValueError):
+    """The question is wrong in itself, whatever the data: mend it and ask again."""
+
+
+class FormulaError(SpecError):
+    """The formula does not parse, or asks for something that is not allowed."""
+
+
+class CohortError(SpecError):
+    """The `where` expression does not parse, or asks for something that is not allowed."""
+
+
+class UnknownColumn(SpecError):
+    """The data dictionary has no such column."""
+
+
+class UnknownLevel(SpecError):
+    """The data dictionary has no such level of this column."""
+
+
+class ConfigError(UnseenError, ValueError):
+    """A file of this member is wrong: unknown key, missing key, wrong value."""
+
+
+class DictionaryError(ConfigError):
+    """The data dictionary is wrong."""
+
+
+class CharterError(ConfigError):
+    """The charter is wrong or not signed by all its members."""
+
+
+class DataError(UnseenError):
+    """A hospital's own data cannot be read or do not fit the dictionary. Told to that hospital only."""
+
+
+class SignatureInvalid(UnseenError):
+    """A signature does not verify over the exact bytes."""
+
+
+class NotAuthorised(UnseenError):
+    """Not a member of the charter, or not one who may do this."""
+
+
+class Expired(UnseenError):
+    """The spec's time is over: submit it again with a new expiry."""
+
+
+class Refused(UnseenError):
+    """A hospital or the gate said no."""
+
+
+class RefusedByPolicy(Refused):
+    """A hospital's operator or its policy rejected the question."""
+
+
+class RefusedByDisclosureRules(Refused):
+    """Something behind the answer is too small. One text, whatever failed and by how much."""
+
+    def __init__(self) -> None:
+        super().__init__(REFUSAL)
+
+
+class NotEstimable(UnseenError):
+    """The pooled data do not determine the answer: collinear columns, perfect separation, no convergence."""
+
+
+class JobAborted(UnseenError):
+    """A party was lost or failed in the middle; nothing was released. Ask again: a new session takes fresh keys."""
+
+
+class Unreachable(UnseenError):
+    """A party does not answer at its address."""
+
+
+class ResultTimeout(UnseenError, TimeoutError):
+    """No result yet. The job goes on; fetch it later."""
+
+
+class ReceiptInvalid(UnseenError):
+    """The parties' receipts do not verify, or do not agree with each other."""
+
+
+__all__ = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, UnseenError)] + ["REFUSAL"]

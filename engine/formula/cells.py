@@ -1,0 +1,98 @@
+"""Whom a model stands on: the groups of people that the gate counts behind a design.
+
+A coefficient of a group of three says what those three have in common. So the floor is asked of every level of every
+factor (the reference too), of both values of every two-valued column used as a number, and of every combination that an
+interaction forms out of these. Powers and functions of a two-valued column count as that column.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.analyses.base import Cell
+from engine.data.rows import Batch
+from engine.dictionary import Column
+from engine.errors import FormulaError
+from engine.formula.expression import Factor, Numeric
+
+MAX_CELLS = 5000
+Members = Callable[[Batch], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One way in which a term divides people: by the levels of a factor, or by the two values of a numeric column."""
+
+    factor: Factor | None
+    column: Column
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        if self.factor is not None:
+            return tuple(f"{self.column.name} is {level}" for level in self.factor.levels)
+        return tuple(f"{self.column.name} = {value:g}" for value in self.column.pair or ())
+
+    def members(self, group: int) -> Members:
+        if self.factor is not None:
+            factor = self.factor
+            return lambda batch: factor.indicator(batch.frame, group)
+        name, value = self.column.name, (self.column.pair or ())[group]
+        return lambda batch: np.asarray(batch.frame[name].to_numpy(dtype=np.float64) == value)
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        return self.column.name, self.factor is not None
+
+
+def groupings(meanings: Sequence[Numeric | Factor]) -> tuple[Grouping, ...]:
+    """How the factors of one term divide people, each way once."""
+    found: dict[tuple[str, bool], Grouping] = {}
+    for meaning in meanings:
+        for column in meaning.columns:
+            if isinstance(meaning, Factor) or column.pair is not None:
+                grouping = Grouping(meaning if isinstance(meaning, Factor) else None, column)
+                found.setdefault(grouping.key, grouping)
+    return tuple(found.values())
+
+
+def count_cells(terms: Sequence[Sequence[Numeric | Factor]]) -> tuple[Cell, ...]:
+    """The cells of a design, given the factors of each of its terms: first the margins, then the interactions' combinations.
+
+    An empty level is excused by its own emptiness and excuses the combinations it is part of; the two values of a numeric
+    column are never excused, because a column that takes one value only is a constant and not a level nobody has.
+    """
+    divided = [groupings(term) for term in terms]
+    margins = {grouping.key: grouping for term in divided for grouping in term}
+    cells: list[Cell] = []
+    index: dict[tuple[tuple[str, bool], int], int] = {}
+    for grouping in margins.values():
+        for group, label in enumerate(grouping.labels):
+            index[grouping.key, group] = len(cells)
+            cells.append(Cell(label, grouping.members(group), (len(cells),) if grouping.factor is not None else ()))
+    seen: set[frozenset] = set()
+    for term in divided:
+        keys = frozenset(grouping.key for grouping in term)
+        if len(term) > 1 and keys not in seen:
+            seen.add(keys)
+            if len(cells) + int(np.prod([float(len(grouping.labels)) for grouping in term])) > MAX_CELLS:
+                raise FormulaError("The interactions divide people into too many groups. Use fewer of them or merge levels.")
+            cells.extend(_combinations(term, index))
+    return tuple(cells)
+
+
+def _combinations(term: Sequence[Grouping], index: dict[tuple[tuple[str, bool], int], int]) -> list[Cell]:
+    cells = []
+    for groups in itertools.product(*(range(len(grouping.labels)) for grouping in term)):
+        picked = list(zip(term, groups, strict=True))
+        excuse = tuple(index[grouping.key, group] for grouping, group in picked if grouping.factor is not None)
+        label = ", ".join(grouping.labels[group] for grouping, group in picked)
+        cells.append(Cell(label, _together([grouping.members(group) for grouping, group in picked]), excuse))
+    return cells
+
+
+def _together(members: list[Members]) -> Members:
+    return lambda batch: np.logical_and.reduce([member(batch) for member in members])

@@ -1,0 +1,108 @@
+"""One question, as data. Its canonical bytes are signed by the researcher; their SHA-256 is the job's identity.
+
+The signature is verified over the received bytes before they are parsed, and bytes that are not the canonical form of what they parse
+to are refused, so that a question has exactly one byte string (SECURITY.md 12).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine import canonical
+from engine.errors import Expired, SpecError
+
+DOMAIN = "unseen spec v1"
+MAX_SPEC_BYTES = 64 * 1024
+DEFAULT_LIFETIME = timedelta(days=7)
+MAX_LIFETIME = timedelta(days=90)
+
+
+class Spec(BaseModel):
+    """A question. `nonce` makes two askings of the same question two jobs; after `expires` nobody starts it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    version: Literal[1] = 1
+    study: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the charter")
+    researcher: str = Field(min_length=1, max_length=64)
+    analysis: str = Field(min_length=1, max_length=32)
+    formula: str | None = Field(default=None, max_length=10_000)
+    columns: list[str] = Field(default_factory=list, max_length=1000)
+    by: str | None = Field(default=None, max_length=256)
+    where: str | None = Field(default=None, max_length=10_000)
+    complete: list[str] = Field(default_factory=list, max_length=1000)
+    engine: str = Field(default="replicated", max_length=32)
+    disclosure: Literal["result", "steps"] = "result"
+    options: dict[str, str | bool | int | float] = Field(default_factory=dict, max_length=32)
+    nonce: str = Field(pattern=r"^[0-9a-f]{32}$")
+    expires: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+
+    def to_bytes(self) -> bytes:
+        return canonical.to_bytes(self.model_dump(mode="json"))
+
+    @property
+    def job_id(self) -> str:
+        return canonical.digest(self.to_bytes())
+
+    def check_not_expired(self, now: datetime) -> None:
+        """Raises Expired after `expires`, SpecError when the expiry is further away than a charter may bind."""
+        try:
+            expires = datetime.strptime(self.expires, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        except ValueError:
+            raise SpecError("expires is no date; write it like 2026-01-31T12:00:00Z") from None
+        if now >= expires:
+            raise Expired("this question has expired; submit it again with a new expiry")
+        if expires - now > MAX_LIFETIME + timedelta(minutes=5):
+            raise SpecError(f"a question may live for at most {MAX_LIFETIME.days} days; choose an earlier expiry")
+
+
+@dataclass(frozen=True)
+class SignedSpec:
+    """A spec's exact bytes with the researcher's signature over them."""
+
+    data: bytes
+    signature: bytes
+
+    @property
+    def job_id(self) -> str:
+        return canonical.digest(self.data)
+
+    def open(self, public_key: bytes) -> Spec:
+        """Verify, then parse. Raises SignatureInvalid, SpecError."""
+        if len(self.data) > MAX_SPEC_BYTES:
+            raise SpecError(f"a question may hold at most {MAX_SPEC_BYTES} bytes")
+        canonical.verify(public_key, DOMAIN, self.data, self.signature)
+        spec = parse(self.data)
+        if spec.to_bytes() != self.data:
+            raise SpecError("the question is not in canonical form; let the SDK write it")
+        return spec
+
+
+def parse(data: bytes) -> Spec:
+    """A Spec from JSON bytes, strictly. Raises SpecError naming the field."""
+    try:
+        return Spec.model_validate(json.loads(data))
+    except ValidationError as error:
+        fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
+        raise SpecError(f"the question is not well formed: {fields}") from None
+    except (ValueError, RecursionError):
+        raise SpecError("the question is not JSON") from None
+
+
+def new(*, study: str, researcher: str, analysis: str, lifetime: timedelta = DEFAULT_LIFETIME, **fields: Any) -> Spec:
+    """A Spec with a fresh nonce and expiry. Raises SpecError naming the field that is wrong."""
+    expires = (datetime.now(UTC) + lifetime).strftime("%Y-%m-%dT%H:%M:%SZ")
+    document = {"study": study, "researcher": researcher, "analysis": analysis, "nonce": secrets.token_hex(16), "expires": expires, **fields}
+    return parse(canonical.to_bytes(document))
+
+
+def sign(spec: Spec, key: Ed25519PrivateKey) -> SignedSpec:
+    data = spec.to_bytes()
+    return SignedSpec(data, canonical.sign(key, DOMAIN, data))

@@ -1,0 +1,104 @@
+"""What crosses a link: LinkMessage, decoded and checked for form before anybody acts on it.
+
+Promised to all that handle messages: identifiers have their length, strings and ranks are bounded, a body is present. Whether a
+well-formed message fits is the business of the session or opening that it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from engine.transport.codes import CHUNK, KIND_LIMIT, RANK_LIMIT, AbortCode
+from engine.wire.v1.party_link_pb2 import Abort, Frame, Heartbeat, JobNotice, LinkHello, LinkMessage, SessionHello, SessionReady
+from protocols.errors import MisuseError, PeerMisbehaved
+from protocols.session import Expect
+
+DTYPES = ("|u1", "<u8", "<i8", "<f8")  # all that may cross, as NumPy writes them
+
+
+def decode(raw: bytes) -> LinkMessage:
+    """A well-formed message. Raises PeerMisbehaved for anything else, whatever the bytes."""
+    try:
+        message = LinkMessage.FromString(raw)
+    except DecodeError:
+        raise PeerMisbehaved("a peer sent bytes that are no message") from None
+    body = message.WhichOneof("body")
+    if body is None or not _CHECKS[body](getattr(message, body)):
+        raise PeerMisbehaved("a peer sent a message that is not well formed")
+    return message
+
+
+def _frame(frame: Frame) -> bool:
+    return (
+        len(frame.route) == 32
+        and 0 < len(frame.kind) <= KIND_LIMIT
+        and frame.dtype in DTYPES
+        and len(frame.shape) <= RANK_LIMIT
+        and frame.chunk < frame.chunks
+        and len(frame.payload) <= CHUNK
+    )
+
+
+def _hello(hello: SessionHello) -> bool:
+    lengths = len(hello.job), len(hello.public_key), len(hello.nonce), len(hello.signature)
+    return lengths == (32, 32, 32, 64)
+
+
+def _ready(ready: SessionReady) -> bool:
+    return len(ready.job) == 32 and len(ready.session) == 32
+
+
+def _notice(notice: JobNotice) -> bool:
+    return len(notice.job) == 32 and len(notice.signature) == 64 and 0 < len(notice.verdict) <= 16
+
+
+_CHECKS = {
+    "hello": lambda m: len(m.charter) == 32 and len(m.nonce) == 32,
+    "session_hello": _hello,
+    "session_ready": _ready,
+    "frame": _frame,
+    "heartbeat": lambda m: len(m.session) == 32,
+    "abort": lambda m: len(m.job) == 32 and 0 < len(m.code) <= 32,
+    "job_notice": _notice,
+    "credit": lambda m: len(m.session) == 32,
+}
+
+
+def link_hello(version: int, charter_id: str, nonce: bytes) -> LinkMessage:
+    return LinkMessage(hello=LinkHello(protocol_version=version, charter=bytes.fromhex(charter_id), nonce=nonce))
+
+
+def heartbeat(session: bytes, working: bool) -> LinkMessage:
+    return LinkMessage(heartbeat=Heartbeat(session=session, working=working))
+
+
+def abort(job: bytes, attempt: int | None, code: AbortCode) -> LinkMessage:
+    return LinkMessage(abort=Abort(job=job, attempt=attempt, code=code.value))
+
+
+def route(session: bytes, sender: int, receiver: int) -> bytes:
+    """Names one direction of one session, so that a frame recorded there fits nowhere else."""
+    direction = sender.to_bytes(2, "little") + receiver.to_bytes(2, "little")
+    return hashlib.sha256(b"unseen route v1\0" + session + direction).digest()
+
+
+def wire_dtype(dtype: np.dtype) -> str:
+    """How `dtype` is named on the wire. Raises MisuseError for one that may not cross."""
+    name = np.dtype(dtype).newbyteorder("<").str
+    if name not in DTYPES:
+        raise MisuseError(f"arrays of {np.dtype(dtype)} do not cross the wire; send uint8, uint64, int64 or float64")
+    return name
+
+
+def size(expect: Expect) -> int:
+    """Bytes of the array that `expect` describes."""
+    return math.prod(expect.shape) * np.dtype(expect.dtype).itemsize
+
+
+def chunk_count(nbytes: int) -> int:
+    """An array of no bytes is one empty chunk."""
+    return max(1, -(-nbytes // CHUNK))

@@ -1,0 +1,112 @@
+"""The plaintext engine: the same verbs in the clear, in one process.
+
+It is the oracle of the conformance tests and the template of an engine. It enforces the same ranges and charges the same openings, so that a
+dry run gives a job's range plan, its leak and its cost before anyone's data are asked for. It protects nothing: no charter, spec
+or daemon accepts it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+import native
+from protocols import ring, sums
+from protocols.engine import LARGE, Declared, Secret
+from protocols.errors import MisuseError
+from protocols.planned import PlannedEngine
+from protocols.replicated import cost
+from protocols.session import Meter
+
+
+class Clear(NamedTuple):
+    """A value in the clear: ring elements, uint64 (*shape, limbs)."""
+
+    value: np.ndarray
+
+
+class Plaintext(PlannedEngine):
+    """The verbs in the clear. `meter` and `cost` are those of a replicated run of the same calls."""
+
+    name = "plaintext"
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+        self.cost = cost.NOTHING
+        self._contributions: list[Mapping[str, sums.Value]] = []
+
+    # -- values in ---------------------------------------------------------------------------------------------------
+    def contribute(self, values: Mapping[str, sums.Value]) -> None:
+        """One hospital's numbers for the next `totals`; call it once for each hospital."""
+        self._contributions.append(values)
+
+    def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]:
+        contributions, self._contributions = self._contributions, []
+        names = {each.name for each in declared}
+        if not contributions or any(set(values) != names for values in contributions):
+            raise MisuseError("a hospital contributes exactly the declared values")
+        return {each.name: self._total(each, [values[each.name] for values in contributions]) for each in declared}
+
+    def _total(self, each: Declared, values: list[sums.Value]) -> Secret:
+        total = np.zeros((*each.shape, LARGE), dtype=np.uint64)
+        for value in values:
+            total = native.add(total, sums.encode(each, value))
+        return self._secret(Clear(total), each.frac, each.bound)
+
+    # -- values out --------------------------------------------------------------------------------------------------
+    def public_random_bytes(self, n: int) -> bytes:
+        self.cost += cost.public_random_bytes(n)
+        return secrets.token_bytes(n)
+
+    def release_share(self, x: Secret) -> np.ndarray:
+        """The value itself: the one additive share of an engine with one party."""
+        self._require_mine(x)
+        return x.data.value.copy()
+
+    # -- in the clear ------------------------------------------------------------------------------------------------
+    def _public(self, elements: np.ndarray) -> Clear:
+        return Clear(elements)
+
+    def _mul(self, x: Clear, y: Clear, drop: int, bound: int) -> Clear:
+        return self._finish(native.mul(x.value, y.value), drop, bound)
+
+    def _matmul(self, x: Clear, y: Clear, drop: int, bound: int) -> Clear:
+        return self._finish(native.matmul(x.value, y.value), drop, bound)
+
+    def _finish(self, product: np.ndarray, drop: int, bound: int) -> Clear:
+        if drop:
+            return self._drop(Clear(product), drop, bound)
+        self.cost += cost.reshare(product.shape)
+        return Clear(product)
+
+    def _drop(self, x: Clear, bits: int, bound: int) -> Clear:
+        """x / 2^bits to the nearest."""
+        self._open(x, bound)
+        half = ring.power_of_two(bits - 1, x.value.shape[-1])
+        return Clear(native.shift_right_signed(native.add(x.value, half), bits))
+
+    def _negative(self, x: Clear, bits: int) -> Clear:
+        self.cost += cost.negative(x.value.shape, bits)
+        return Clear(self._sign(x, bits))
+
+    def _none_negative(self, x: Clear, y: Clear) -> Clear:
+        self.cost += cost.none_negative(x.value.shape)
+        one, width = ring.power_of_two(0, x.value.shape[-1]), ring.bits(x.value.shape[-1])
+        return Clear(native.mul(native.sub(one, self._sign(x, width)), native.sub(one, self._sign(y, width))))
+
+    def _sign(self, x: Clear, bits: int) -> np.ndarray:
+        """Bit `bits` - 1 as a ring element."""
+        return native.shift_right(native.shift_left(x.value, ring.bits(x.value.shape[-1]) - bits), ring.bits(x.value.shape[-1]) - 1)
+
+    def _lift(self, x: Clear, bound: int) -> Clear:
+        self._open(x, bound)
+        return Clear(native.widen(x.value, signed=True))
+
+    def _open(self, x: Clear, bound: int) -> None:
+        *shape, limbs = x.value.shape
+        ring.require_maskable(bound, limbs)
+        self.meter.opened_masked(ring.count(tuple(shape)), ring.log2(bound), ring.opening_bits(limbs))
+        self.cost += cost.masked_opening(x.value.shape)

@@ -1,0 +1,278 @@
+"""The verbs that all engines share: shapes, scales, the range plan, and everything that is local.
+
+An engine's value is a tuple of arrays (one in the clear, two of three components when replicated), and every linear map acts on
+each of them alone. What needs messages is left to the few abstract methods below, which a new engine implements; the
+bounds are computed here, once, so that a dry run on the plaintext engine gives the very plan that the replicated engine enforces.
+Rule of every bound: |result| <= bound follows from the operands' bounds. A truncation errs by less than 2 units, so it adds 2.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+import native
+from protocols import fixed_point, ring
+from protocols.engine import LARGE, LARGE_FRAC, SMALL, Declared, Public, Secret
+from protocols.errors import MisuseError, RangeError
+
+Parts = Any  # a NamedTuple of uint64 arrays of shape (*shape, limbs): `Clear` or `Shares`
+
+
+class PlannedEngine(ABC):
+    """Shapes, scales and bounds of every verb; subclasses move the numbers."""
+
+    name: str
+
+    # -- what an engine implements: `bound` holds for the value before any bits are dropped --------------------------------
+    @abstractmethod
+    def _public(self, elements: np.ndarray) -> Parts:
+        """Public ring elements as this engine's parts. Local."""
+
+    @abstractmethod
+    def _mul(self, x: Parts, y: Parts, drop: int, bound: int) -> Parts: ...
+
+    @abstractmethod
+    def _matmul(self, x: Parts, y: Parts, drop: int, bound: int) -> Parts: ...
+
+    @abstractmethod
+    def _drop(self, x: Parts, bits: int, bound: int) -> Parts: ...
+
+    @abstractmethod
+    def _negative(self, x: Parts, bits: int) -> Parts:
+        """1 where the low `bits` bits, read as a signed number, are negative."""
+
+    @abstractmethod
+    def _none_negative(self, x: Parts, y: Parts) -> Parts:
+        """1 where neither x nor y, read over the whole ring, is negative."""
+
+    @abstractmethod
+    def _lift(self, x: Parts, bound: int) -> Parts: ...
+
+    @abstractmethod
+    def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]: ...
+
+    @abstractmethod
+    def public_random_bytes(self, n: int) -> bytes: ...
+
+    @abstractmethod
+    def release_share(self, x: Secret) -> np.ndarray: ...
+
+    # -- values in ---------------------------------------------------------------------------------------------------
+    def constant(self, value: Public, *, limbs: int = LARGE, frac: int = LARGE_FRAC) -> Secret:
+        elements, bound = fixed_point.encode(value, frac, limbs)
+        return self._secret(self._public(elements), frac, bound)
+
+    # -- local arithmetic --------------------------------------------------------------------------------------------
+    def add(self, x: Secret, y: Secret | Public) -> Secret:
+        y = self._operand(x, y)
+        data = type(x.data)(*(native.add(a, b) for a, b in zip(x.data, y.data, strict=True)))
+        return self._secret(data, x.frac, x.bound + y.bound)
+
+    def neg(self, x: Secret) -> Secret:
+        return self._map(x, native.neg, x.bound)
+
+    def index(self, x: Secret, index: Any) -> Secret:
+        index = index if isinstance(index, tuple) else (index,)
+        np.broadcast_to(np.False_, x.shape)[index]  # IndexError here, before an index can reach the limbs
+        if any(i is Ellipsis for i in index):
+            index = (*index, slice(None))
+        return self._map(x, lambda a: a[index], x.bound)
+
+    def reshape(self, x: Secret, shape: tuple[int, ...]) -> Secret:
+        target = np.broadcast_to(np.False_, x.shape).reshape(shape).shape
+        return self._map(x, lambda a: a.reshape(*target, x.limbs), x.bound)
+
+    def transpose(self, x: Secret) -> Secret:
+        if len(x.shape) < 2:
+            raise MisuseError("a transpose needs two axes; reshape first")
+        return self._map(x, lambda a: np.ascontiguousarray(np.swapaxes(a, -2, -3)), x.bound)
+
+    def stack(self, xs: Sequence[Secret], axis: int = 0) -> Secret:
+        return self._join(xs, lambda arrays: np.stack(arrays, axis if axis >= 0 else axis - 1))
+
+    def concat(self, xs: Sequence[Secret], axis: int = 0) -> Secret:
+        return self._join(xs, lambda arrays: np.concatenate(arrays, axis if axis >= 0 else axis - 1))
+
+    def sum(self, x: Secret, axis: int | None = None) -> Secret:
+        if axis is None:
+            return self.sum(self.reshape(x, (ring.count(x.shape),)), 0)
+        axis = range(len(x.shape))[axis]
+        terms = x.shape[axis]
+        return self._map(x, lambda a: _sum_axis(np.moveaxis(a, axis, 0)), x.bound * terms)
+
+    def shift_left(self, x: Secret, bits: int) -> Secret:
+        return self._map(x, lambda a: native.shift_left(a, bits), x.bound << bits)
+
+    def rescale_up(self, x: Secret, frac: int) -> Secret:
+        if frac < x.frac:
+            raise MisuseError("rescale_up cannot lose bits; use truncate")
+        return replace(self.shift_left(x, frac - x.frac), frac=frac) if frac > x.frac else x
+
+    # -- products ----------------------------------------------------------------------------------------------------
+    def mul(self, x: Secret, y: Secret | Public, *, frac: int | None = None) -> Secret:
+        return self._multiply(x, y, frac, terms=1, together=self._mul, locally=native.mul)
+
+    def matmul(self, x: Secret, y: Secret | np.ndarray, *, frac: int | None = None) -> Secret:
+        shape = y.shape if isinstance(y, Secret) else np.shape(y)
+        if len(x.shape) < 2 or len(shape) < 2 or x.shape[-1] != shape[-2]:
+            raise MisuseError(f"matmul needs (..., m, k) @ (..., k, n), got {x.shape} @ {shape}")
+        return self._multiply(x, y, frac, terms=x.shape[-1], together=self._matmul, locally=native.matmul)
+
+    def truncate(self, x: Secret, bits: int) -> Secret:
+        if bits == 0:
+            return x
+        self._require_mine(x)
+        bound = self._bound_after(x.bound, bits, x.limbs)
+        return self._secret(self._drop(x.data, bits, x.bound), x.frac - bits, bound)
+
+    # -- comparisons -------------------------------------------------------------------------------------------------
+    def is_negative(self, x: Secret, *, bits: int | None = None) -> Secret:
+        needed = max(2, x.bound.bit_length() + 1)
+        bits = needed if bits is None else bits
+        if not needed <= bits <= ring.bits(x.limbs):
+            raise RangeError(f"a comparison at {bits} bits cannot hold a value that needs {needed}")
+        return self._secret(self._negative(x.data, bits), 0, 1)
+
+    def less_than(self, x: Secret, y: Secret | Public, *, bits: int | None = None) -> Secret:
+        return self.is_negative(x - y, bits=bits)
+
+    def in_range(self, x: Secret, bound: int) -> Secret:
+        # -bound <= x <= bound  <=>  neither x + bound nor bound - x is negative. For bound < 2^(K-2) no sum that could hide a
+        # violation overflows: where x + bound wraps, x > bound and bound - x is negative, and the other way round.
+        if not 0 <= bound < 1 << (ring.bits(x.limbs) - 2):
+            raise RangeError("in_range needs 0 <= bound < a quarter of the ring")
+        edge = self._public(np.broadcast_to(ring.element(bound, x.limbs), (*x.shape, x.limbs)))
+        above = type(edge)(*(native.add(e, a) for e, a in zip(edge, x.data, strict=True)))
+        below = type(edge)(*(native.sub(e, a) for e, a in zip(edge, x.data, strict=True)))
+        return self._secret(self._none_negative(above, below), 0, 1)
+
+    def select(self, bit: Secret, x: Secret, y: Secret | Public) -> Secret:
+        # y + bit * (x - y)
+        y = self._operand(x, y)
+        self._require_bit(bit)
+        chosen = self.mul(bit, x - y, frac=x.frac) + y
+        return self.bounded(chosen, max(x.bound, y.bound), "it is x or y, the bit being 0 or 1")
+
+    def clamp(self, x: Secret, limit: float) -> tuple[Secret, Secret]:
+        # x + over * (edge - x) + under * (-edge - x), over and under never both 1
+        edge = fixed_point.scaled_limit(limit, x.frac)
+        to_edges = self.stack([self._add_units(-x, edge), self._add_units(-x, -edge)])
+        over_under = self.is_negative(self.stack([to_edges[0], -to_edges[1]]))
+        clamped = self.sum(self.mul(over_under, to_edges, frac=x.frac), 0) + x
+        clamped = self.bounded(clamped, min(edge, x.bound), "it is x inside the limit, else the limit")
+        return clamped, self.bounded(self.sum(over_under, 0), 1, "a number is not above and below at once")
+
+    # -- ranges ------------------------------------------------------------------------------------------------------
+    def bounded(self, x: Secret, bound: int, because: str) -> Secret:
+        if not because:
+            raise MisuseError("a stated bound needs its proof")
+        return replace(x, bound=min(bound, x.bound))
+
+    def lift(self, x: Secret) -> Secret:
+        if x.limbs != SMALL:
+            raise MisuseError("only values of Z_2^128 are lifted")
+        ring.require_maskable(x.bound, x.limbs)
+        return self._secret(self._lift(x.data, x.bound), x.frac, x.bound)
+
+    # -- helpers -----------------------------------------------------------------------------------------------------
+    def _secret(self, data: Parts, frac: int, bound: int) -> Secret:
+        *shape, limbs = data[0].shape
+        ring.require_fit(bound, limbs)
+        return Secret(self, data, tuple(shape), limbs, frac, bound)
+
+    def _map(self, x: Secret, linear: Callable[[np.ndarray], np.ndarray], bound: int) -> Secret:
+        self._require_mine(x)
+        ring.require_fit(bound, x.limbs)
+        return self._secret(type(x.data)(*map(linear, x.data)), x.frac, bound)
+
+    def _join(self, xs: Sequence[Secret], join: Callable[[list[np.ndarray]], np.ndarray]) -> Secret:
+        if not xs or len({(x.limbs, x.frac) for x in xs}) != 1:
+            raise MisuseError("values joined must share ring and scale")
+        for x in xs:
+            self._require_mine(x)
+        data = type(xs[0].data)(*(join(list(arrays)) for arrays in zip(*(x.data for x in xs), strict=True)))
+        return self._secret(data, xs[0].frac, max(x.bound for x in xs))
+
+    def _operand(self, x: Secret, y: Secret | Public) -> Secret:
+        """y as a Secret at x's ring and scale."""
+        self._require_mine(x)
+        if not isinstance(y, Secret):
+            return self.constant(y, limbs=x.limbs, frac=x.frac)
+        self._require_mine(y)
+        if (x.limbs, x.frac) != (y.limbs, y.frac):
+            raise MisuseError(f"scales differ: {x.limbs} limbs, {x.frac} bits and {y.limbs} limbs, {y.frac} bits; rescale one")
+        return y
+
+    def _add_units(self, x: Secret, units: int) -> Secret:
+        """x plus an integer number of its own smallest units."""
+        return replace(self.add(replace(x, frac=0), units), frac=x.frac)
+
+    def _multiply(
+        self,
+        x: Secret,
+        y: Secret | Public,
+        frac: int | None,
+        *,
+        terms: int,
+        together: Callable[[Parts, Parts, int, int], Parts],
+        locally: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> Secret:
+        """x * y or x @ y: the bound of the sum of products, the bits to drop, and one round at most."""
+        self._require_mine(x)
+        public = None if isinstance(y, Secret) else self._public_factor(x, y)
+        y_frac, y_bound = (y.frac, y.bound) if isinstance(y, Secret) else public[1:]  # type: ignore[index]
+        frac = max(x.frac, y_frac) if frac is None else frac
+        drop = max(0, x.frac + y_frac - frac)
+        bound = terms * x.bound * y_bound
+        after = self._bound_after(bound, drop, x.limbs)
+        if public is not None:
+            data = type(x.data)(*(locally(a, public[0]) for a in x.data))
+            data = self._drop(data, drop, bound) if drop else data
+        else:
+            assert isinstance(y, Secret)
+            self._require_mine(y)
+            if x.limbs != y.limbs:
+                raise MisuseError("a product needs both factors in one ring; lift the smaller")
+            data = together(x.data, y.data, drop, bound)
+        return self.rescale_up(self._secret(data, x.frac + y_frac - drop, after), frac)
+
+    def _public_factor(self, x: Secret, y: Public) -> tuple[np.ndarray, int, int]:
+        """(ring elements, scale, bound) of a public factor: integers are exact, floats take the ring's scale."""
+        frac = 0 if fixed_point.is_integer(y) else fixed_point.default_frac(x.limbs)
+        elements, bound = fixed_point.encode(y, frac, x.limbs)
+        return elements, frac, bound
+
+    def _bound_after(self, bound: int, drop: int, limbs: int) -> int:
+        """The bound once `drop` bits are dropped; RangeError if the value does not fit what drops them."""
+        if not drop:
+            ring.require_fit(bound, limbs)
+            return bound
+        if drop > ring.opening_bits(limbs):
+            raise RangeError("more bits dropped than the ring can open")
+        ring.require_maskable(bound, limbs)
+        return (bound >> drop) + 2
+
+    def _require_mine(self, x: Secret) -> None:
+        if x.engine is not self:
+            raise MisuseError("this value belongs to another engine or session")
+
+    def _require_bit(self, bit: Secret) -> None:
+        if bit.frac != 0 or bit.bound != 1:
+            raise MisuseError("select needs a 0/1 value (frac 0, bound 1)")
+
+
+def _sum_axis(a: np.ndarray) -> np.ndarray:
+    """Sum of ring elements over the first axis, by halves so that each step is one kernel call."""
+    if a.shape[0] == 0:
+        return np.zeros(a.shape[1:], dtype=np.uint64)
+    while a.shape[0] > 1:
+        half = a.shape[0] // 2
+        folded = native.add(a[:half], a[half : 2 * half])
+        a = np.concatenate([folded, a[2 * half :]]) if a.shape[0] % 2 else folded
+    return a[0]
+

@@ -1,0 +1,100 @@
+"""What each verb of the replicated engine costs: rounds, and bytes sent by each compute party, as functions of shape alone.
+
+`shape` is that of the ring elements, (*shape, limbs). Tests compare every function with what the session's meter counted. Verbs that are not
+here are local: add, neg, index, reshape, transpose, stack, concat, sum, shift_left, rescale_up, bounded, constant, products with public integers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocols import ring
+from protocols.session import COMPUTE
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Rounds, and bytes sent by party 0, 1, 2."""
+
+    rounds: int
+    sent: tuple[int, int, int]
+
+    def __add__(self, other: Cost) -> Cost:
+        a, b = self.sent, other.sent
+        return Cost(self.rounds + other.rounds, (a[0] + b[0], a[1] + b[1], a[2] + b[2]))
+
+
+NOTHING = Cost(0, (0, 0, 0))
+
+
+def reshare(shape: tuple[int, ...]) -> Cost:
+    """A product without truncation (also select): one element from each party."""
+    size = 8 * math.prod(shape)
+    return Cost(1, (size, size, size))
+
+
+def masked_opening(shape: tuple[int, ...]) -> Cost:
+    """truncate, a product with truncation, lift: four elements."""
+    size = 8 * math.prod(shape)
+    return Cost(1, (size, 2 * size, size))
+
+
+def negative(shape: tuple[int, ...], bits: int) -> Cost:
+    """is_negative, less_than at this width: carry tree on packed bits, then one bit to the ring."""
+    n = math.prod(shape[:-1])
+    return _sign(_words(n), bits) + _bits_to_ring(shape) if n else NOTHING
+
+
+def none_negative(shape: tuple[int, ...]) -> Cost:
+    """in_range: two signs at the ring's width at once, and one AND."""
+    n = math.prod(shape[:-1])
+    return _sign(2 * _words(n), ring.bits(shape[-1])) + _and(_words(n)) + _bits_to_ring(shape) if n else NOTHING
+
+
+def clamp(shape: tuple[int, ...], bits: int) -> Cost:
+    """Two comparisons at once, then both selections at once."""
+    return negative((2, *shape), bits) + reshare((2, *shape))
+
+
+def totals(length: int, limbs: int, hospitals: Sequence[int]) -> Cost:
+    """What the compute parties send among each other for one contribution of `length` elements: each one's own, if it holds data."""
+    size = 8 * length * limbs
+    sent = [size if party in hospitals else 0 for party in COMPUTE]
+    return Cost(1, (sent[0], sent[1], sent[2]))
+
+
+def outsider(length: int, limbs: int) -> int:
+    """Bytes that a hospital which does not compute sends: three seeds' copies and the third component twice."""
+    return 4 * 16 + 2 * 8 * length * limbs
+
+
+def public_random_bytes(n: int) -> Cost:
+    """A commitment and its opening, each to both others."""
+    size = 2 * 32 + 2 * (32 + n)
+    return Cost(2, (size, size, size))
+
+
+def _words(n: int) -> int:
+    return -(-n // 64)
+
+
+def _and(words: int) -> Cost:
+    return Cost(1, (8 * words, 8 * words, 8 * words))
+
+
+def _sign(words: int, bits: int) -> Cost:
+    """The cross product of the addends' bits, then one exchange for each level of the tree."""
+    total = Cost(1, (8 * words * (2 * bits - 1), 8 * words * (bits - 1), 8 * words * (bits - 1)))
+    blocks = bits - 1
+    while blocks > 1:
+        pairs = blocks // 2
+        total += _and((2 * pairs - 1) * words)
+        blocks -= pairs
+    return total
+
+
+def _bits_to_ring(shape: tuple[int, ...]) -> Cost:
+    size = 8 * math.prod(shape)
+    return Cost(1, (2 * size, size, size))

@@ -1,0 +1,50 @@
+"""Products of shared values, and their truncation, in one round.
+
+Source: Araki et al., CCS 2016, section 2.2. Each party's z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i is an additive share of
+x * y; a zero-share is added and the result goes to the party before, which gives replicated shares again (3 elements in all, 1 each). When bits are
+to be dropped, the additive shares go straight into a masked opening instead (truncate.py): 4 elements, and still one round.
+Adversary: one semi-honest party; the one element it receives is uniform, because of the zero-share. Leaks nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import native
+from protocols.replicated.sharing import Shares, after, before
+from protocols.replicated.truncate import truncate_additive
+from protocols.replicated.zero import zero_share, zero_words
+from protocols.session import Expect, Session
+
+RESHARE, RESHARE_BITS = "re-share", "re-share bits"
+
+
+def product(session: Session, x: Shares, y: Shares, drop: int, bound: int) -> Shares:
+    """x * y elementwise, `drop` bits dropped. One round."""
+    return _finish(session, native.mul_shares(*x, *y), drop, bound)
+
+
+def matrix_product(session: Session, x: Shares, y: Shares, drop: int, bound: int) -> Shares:
+    """x @ y, summed before the `drop` bits are dropped. One round."""
+    return _finish(session, native.matmul_shares(*x, *y), drop, bound)
+
+
+def conjunction(session: Session, x: Shares, y: Shares) -> Shares:
+    """x AND y on packed shared bits, uint64 of any shape. One round."""
+    additive = native.and_shares(*x, *y)
+    return _reshare(session, RESHARE_BITS, additive ^ zero_words(session, additive.shape))
+
+
+def _finish(session: Session, additive: np.ndarray, drop: int, bound: int) -> Shares:
+    """Additive shares of |z| <= bound become replicated shares of z >> drop."""
+    if drop:
+        return truncate_additive(session, additive, drop, bound)
+    *shape, limbs = additive.shape
+    return _reshare(session, RESHARE, native.add(additive, zero_share(session, tuple(shape), limbs)))
+
+
+def _reshare(session: Session, kind: str, masked: np.ndarray) -> Shares:
+    """Party i's masked share is component i; it goes to the other holder, i - 1."""
+    source = after(session.me)
+    received = session.exchange(kind, {before(session.me): masked}, {source: Expect(np.dtype(np.uint64), masked.shape)})
+    return Shares(masked, received[source])

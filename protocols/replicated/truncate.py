@@ -1,0 +1,30 @@
+"""Truncation by masked opening: one round, never a wrap, error within (-2, +2] units for every |z| < 2^(K-3).
+
+Theorem. Let m = K - 3 and let o = z + 2^m + r_0 + r_1 + r_2 be what parties 0 and 2 see (opening.py), an identity of integers. Then
+    y = floor(o / 2^f) - 2^(m-f) - sum floor(r_i / 2^f) - 1 = floor(z / 2^f + t) - 1,   t = sum (r_i mod 2^f) / 2^f in [0, 3),
+lies in (z / 2^f - 2, z / 2^f + 2); its mean error is 0 to within half a unit, t having mean 3/2 and the floor taking 1/2 on average.
+The first two terms and the -1 are known to the holders of component 0, and floor(r_i / 2^f) to those of component i, so y is shared at once:
+    y_0 = floor(o / 2^f) - 2^(m-f) - 1 - floor(r_0 / 2^f),   y_1 = -floor(r_1 / 2^f),   y_2 = -floor(r_2 / 2^f).
+Adversary, leak and cost: those of the one masked opening.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import native
+from protocols import ring
+from protocols.replicated.opening import open_masked
+from protocols.replicated.sharing import Shares, add_component
+from protocols.session import Session
+
+
+def truncate_additive(session: Session, additive: np.ndarray, drop: int, bound: int) -> Shares:
+    """Replicated shares of z / 2^drop from my additive share of z, |z| <= bound; 0 < drop <= K - 3."""
+    opened, mask = open_masked(session, additive, bound)
+    shares = Shares(*(native.neg(native.shift_right(r, drop)) for r in mask))
+    if opened is None:
+        return shares
+    limbs = additive.shape[-1]
+    floor = native.truncation_finish(opened, drop, ring.opening_bits(limbs))
+    return add_component(session.me, shares, 0, native.sub(floor, ring.power_of_two(0, limbs)))
