@@ -1,8 +1,8 @@
 """The signed record of one answered question: who asked what, who agreed, what was checked, what was opened, at what cost.
 
-Every party that took part writes one receipt for a session, in canonical JSON, and signs those bytes with its Ed25519 key in the domain
-"unseen receipt v1". The researcher verifies the three compute parties' receipts and that they tell the same story (`agree`). A
-receipt holds no number that depends on a patient's row, except digests keyed by the hospital that made them.
+Every party that took part writes one receipt for a session, in canonical JSON, and signs those bytes with its Ed25519 key in the
+domain "unseen receipt v1". The researcher verifies the three compute parties' receipts and that they tell the same story
+(`agree`). A receipt holds no number that depends on a patient's row, except digests keyed by the hospital that made them.
 
 A party writes it with `build(...)` and `sign(receipt, key)`; the researcher reads it with `verify(...)`.
 """
@@ -25,7 +25,7 @@ MAX_RECEIPT_BYTES = 1 << 20
 _HEX32 = r"^[0-9a-f]{64}$"
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 
-OWN = frozenset({"member", "rounds", "bytes_sent", "leakage_log2", "started", "finished"})
+OWN = frozenset({"member", "rounds", "bytes_sent", "joint_seconds", "leakage_log2", "started", "finished"})
 """The fields in which the receipts of one session may differ from party to party."""
 
 DisclosureClass = Literal["count", "aggregate", "estimate", "variance", "covariance", "flag"]
@@ -65,15 +65,16 @@ class Receipt(BaseModel):
     engine: str
     disclosure: Literal["result", "steps"]
     parties: tuple[str, ...]  # all daemons of the study, in the charter's order
-    approvals: tuple[str, ...]  # members that approved, sorted
+    approvals: tuple[str, ...]  # members whose signed approval this party holds, sorted
     outputs: tuple[OpenedArray, ...]  # to the researcher
     opened_to_parties: tuple[OpenedArray, ...] = ()  # empty unless disclosure is "steps"
     stops: tuple[str, ...] = ()  # control bits that were opened, by name: the conditions that would have ended the job
     checks: tuple[Check, ...]
     snapshots: dict[str, str]  # hospital -> digest of its data and mapping, keyed by the hospital, hex
-    iterations: int = Field(ge=0)
+    iterations: int = Field(ge=0)  # stages that ran
     rounds: int = Field(ge=0)  # exchanges that this party took part in
     bytes_sent: int = Field(ge=0)  # by this party
+    joint_seconds: float = 0.0  # from the hospitals' contributions to the outputs, over all stages
     leakage_log2: float | None = None  # log2 of what all masked openings together may show; None where nothing was masked
     started: str = Field(pattern=_TIME)
     finished: str = Field(pattern=_TIME)
@@ -93,7 +94,8 @@ class Receipt(BaseModel):
         steps = ", ".join(output.name for output in self.opened_to_parties)
         lines = [
             f"job {self.job[:12]}  session {self.session[:12]}  {self.started} to {self.finished}",
-            f"{self.researcher} asked for {self.analysis} ({self.engine}, {self.disclosure}); approved by {', '.join(self.approvals)}",
+            f"{self.researcher} asked for {self.analysis} ({self.engine}, {self.disclosure})",
+            f"approved by {', '.join(self.approvals)}",
             f"opened to the researcher: {opened}" + (f"; to the parties after each step: {steps}" if steps else ""),
             "checked on shares: " + ", ".join(c.rule + (f" >= {c.floor:g}" if c.floor is not None else "") for c in self.checks),
             f"{self.member}: {self.rounds} rounds, {self.bytes_sent} bytes sent",
@@ -106,7 +108,9 @@ def arrays(outputs: Sequence[Output]) -> tuple[OpenedArray, ...]:
     return tuple(OpenedArray(name=o.name, shape=o.shape, disclosure=o.disclosure) for o in outputs)
 
 
-def build(*, outputs: Sequence[Output], opened_to_parties: Sequence[Output] = (), checks: dict[str, float | None], **fields: Any) -> Receipt:
+def build(
+    *, outputs: Sequence[Output], opened_to_parties: Sequence[Output] = (), checks: dict[str, float | None], **fields: Any
+) -> Receipt:
     """A Receipt from a plan's outputs, a table rule -> floor, and the remaining fields of Receipt by name.
 
     Raises pydantic.ValidationError: a receipt that its own writer gets wrong is a bug.
@@ -145,6 +149,6 @@ def agree(receipts: Sequence[Receipt]) -> None:
             continue
         for other in others:
             if getattr(other, field) != getattr(first, field):
-                raise ReceiptInvalid(f"the receipts of {first.member} and {other.member} differ in {field!r}; the result is withheld")
-
-
+                raise ReceiptInvalid(
+                    f"the receipts of {first.member} and {other.member} differ in {field!r}; the result is withheld"
+                )

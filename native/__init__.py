@@ -1,9 +1,9 @@
 """The C kernels as typed NumPy calls.
 
 A ring element is a row of L little-endian uint64 limbs, the last axis of an array: L = 2 is Z_2^128, L = 4 is Z_2^256. All
-arithmetic is modulo 2^(64 L). Inputs may be non-contiguous; results are new, contiguous arrays. A wrong dtype, shape or range raises
-KernelInputError, whose text never holds a value of an array. Kernels release the GIL and do not branch on the values.
-When the C extension is missing, the first use of a kernel raises KernelsNotBuilt.
+arithmetic is modulo 2^(64 L). Inputs may be non-contiguous; results are new, contiguous arrays. A wrong dtype, shape or
+range raises KernelInputError, whose text never holds a value of an array. Kernels release the GIL and do not branch on
+the values. When the C extension is missing, importing works and the first use of a kernel raises KernelsNotBuilt.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _matmul_zeros(a: Words, b: Words) -> Words:
     limbs = same_limbs(checked_ring(a, "left matrix", 2), checked_ring(b, "right matrix", 2))
     if a.shape[-2] != b.shape[-3]:
         raise KernelInputError(f"inner sizes differ: {a.shape} @ {b.shape}")
-    batch = broadcast_shape(np.empty(a.shape[:-3], np.bool_), np.empty(b.shape[:-3], np.bool_))
+    batch = broadcast_shape(a.shape[:-3], b.shape[:-3])
     return np.zeros((*batch, a.shape[-3], b.shape[-2], limbs), np.uint64)
 
 
@@ -219,7 +219,7 @@ def shift_right_signed(a: Words, bits: int) -> Words:
 
 
 def truncation_mask(raw: Words) -> Words:
-    """A component r_i of a truncation mask, uniform in [0, 2^(64 L − 2)), from uniform ring elements: the top two bits cleared."""
+    """A component r_i of a truncation mask, uniform in [0, 2^(64 L − 2)): uniform ring elements with the top two bits cleared."""
     return _each(lib.truncation_mask, raw)
 
 
@@ -293,14 +293,29 @@ def decode(a: Words, frac: int) -> npt.NDArray[np.float64]:
 
 
 def from_ints(values: Any, limbs: int) -> Words:
-    """Python integers, in an object array, nested lists or alone, modulo 2^(64·limbs): (...) -> (..., limbs)."""
+    """Integers modulo 2^(64·limbs): (...) -> (..., limbs).
+
+    values: Python integers alone, in nested lists or in an object array; or an array of an integer dtype.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind in "bui":
+        return _from_machine_ints(values, checked_limbs(limbs))
     numbers = np.asarray(values, dtype=object)
     modulus_mask = (1 << 64 * checked_limbs(limbs)) - 1
+    out = np.empty((*numbers.shape, limbs), np.uint64)
     try:
-        raw = b"".join((operator.index(v) & modulus_mask).to_bytes(8 * limbs, "little") for v in numbers.ravel())
+        raw = b"".join((operator.index(v) & modulus_mask).to_bytes(8 * limbs, "little") for v in numbers.flat)
     except TypeError:
         raise KernelInputError("from_ints takes integers only") from None
-    return np.frombuffer(bytearray(raw), np.uint64).reshape(*numbers.shape, limbs)
+    out.ravel().view(np.uint8)[:] = np.frombuffer(raw, np.uint8) if raw else 0
+    return out
+
+
+def _from_machine_ints(values: np.ndarray, limbs: int) -> Words:
+    """The low limb is the number modulo 2^64; the others repeat its sign."""
+    out = np.empty((*values.shape, limbs), np.uint64)
+    out[..., 0] = values.astype(np.uint64)
+    out[..., 1:] = np.where(values < 0, np.uint64(2**64 - 1), np.uint64(0))[..., np.newaxis]
+    return out
 
 
 def to_ints(a: Words, signed: bool = True) -> npt.NDArray[np.object_]:
@@ -360,7 +375,7 @@ def bits_to_ring(words: Words, n: int, limbs: int) -> Words:
 def and_shares(x0: Words, x1: Words, y0: Words, y1: Words) -> Words:
     """(x0 & y0) ^ (x0 & y1) ^ (x1 & y0) on packed bits, uint64 of any shape, broadcast: the local part of a replicated AND."""
     operands = [checked(a, np.uint64, "operand") for a in (x0, x1, y0, y1)]
-    shape = broadcast_shape(*operands)
+    shape = broadcast_shape(*(a.shape for a in operands))
     sources = [contiguous(np.broadcast_to(a, shape)) for a in operands]
     out = np.empty(shape, np.uint64)
     lib.bits_and_shares(pointer(out), *(pointer(a) for a in sources), out.size)
@@ -379,8 +394,8 @@ def _key(key: bytes) -> bytes:
 def aes_ctr(key: bytes, first_block: int, n: int) -> Bytes:
     """n bytes of AES-128 key stream, uint8 (n,), from block number first_block on.
 
-    The cipher's input for block number c is c as 16 little-endian bytes (SP 800-38A leaves the counter's form free). Numbers must stay below
-    2^128: a key stream that would wrap is refused, because it would repeat.
+    The cipher's input for block number c is c as 16 little-endian bytes (SP 800-38A leaves the counter's form free). Numbers
+    must stay below 2^128: a key stream that would wrap is refused, because it would repeat.
     """
     count = checked_int(n, 0, 1 << 48, "n")
     first = checked_int(first_block, 0, (1 << 128) - ((count + 15) // 16), "first_block")

@@ -27,7 +27,7 @@ def checked_limbs(limbs: int) -> int:
 def checked_int(value: int, low: int, high: int, name: str) -> int:
     """value as an int with low <= value <= high."""
     try:
-        number = operator.index(value)
+        number: int = operator.index(value)
     except TypeError:
         raise KernelInputError(f"{name} must be an integer, not {type(value).__name__}") from None
     if not low <= number <= high:
@@ -53,15 +53,17 @@ def checked_ring(a: Any, name: str = "operand", axes: int = 0) -> Words:
 
 
 def same_limbs(*operands: Words) -> int:
-    limbs = operands[0].shape[-1]
+    limbs: int = operands[0].shape[-1]
     if any(a.shape[-1] != limbs for a in operands):
         raise KernelInputError("operands are of different rings: " + ", ".join(str(a.shape[-1]) for a in operands) + " limbs")
     return limbs
 
 
-def pointer(a: np.ndarray, ctype: str = "uint64_t *") -> Any:
+def pointer(a: np.ndarray, ctype: str = "uint64_t[]") -> Any:
     """The address of a's first item. a must outlive the call."""
-    return ffi.cast(ctype, a.ctypes.data)
+    if a.flags.c_contiguous:
+        return ffi.from_buffer(ctype, a)  # three times faster than asking for the address
+    return ffi.cast(ctype.replace("[]", "*"), a.ctypes.data)
 
 
 def contiguous(a: np.ndarray) -> np.ndarray:
@@ -76,15 +78,21 @@ def _whole_elements(a: Words) -> Words:
     return contiguous(a)
 
 
-def broadcast_shape(*operands: np.ndarray) -> tuple[int, ...]:
+def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     try:
-        return np.broadcast_shapes(*(a.shape for a in operands))
+        return np.broadcast_shapes(*shapes)
     except ValueError:
-        raise KernelInputError("shapes do not broadcast: " + ", ".join(str(a.shape) for a in operands)) from None
+        raise KernelInputError("shapes do not broadcast: " + ", ".join(map(str, shapes))) from None
+
+
+def _broadcast_strides(a: Words, ndim: int) -> tuple[int, ...]:
+    """The strides of a's leading axes once a is broadcast to ndim axes."""
+    own = (0 if size == 1 else stride for size, stride in zip(a.shape[:-1], a.strides[:-1], strict=True))
+    return (0,) * (ndim - a.ndim) + tuple(own)
 
 
 def _folded(shape: tuple[int, ...], strides: list[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """The same walk with as few axes as possible: neighbouring axes become one wherever every operand steps evenly across both."""
+    """The same walk with as few axes as possible: neighbouring axes become one where every operand steps evenly across both."""
     sizes: list[int] = []
     steps: list[tuple[int, ...]] = []  # one tuple an axis, one entry an operand
     for size, step in zip(shape, zip(*strides, strict=True), strict=True):
@@ -104,22 +112,23 @@ def views(*operands: Words) -> tuple[Words, Any, int, int, list[Words]]:
 
     Operands that need more than two axes after folding are copied. `alive` holds the arrays that the views point into.
     """
-    shape = broadcast_shape(*operands)
-    out = np.empty(shape, np.uint64)
+    shape = operands[0].shape
     if all(a.shape == shape and a.flags.c_contiguous and a.flags.aligned for a in operands):
-        step = shape[-1]
+        out, step = np.empty(shape, np.uint64), shape[-1]
         cells = ffi.new("ring_view[]", [(pointer(a), 0, step) for a in operands])
         return out, cells, 1, out.size // step, list(operands)
-    alive = [np.broadcast_to(_whole_elements(a), shape) for a in operands]
-    sizes, steps = _folded(shape[:-1], [a.strides[:-1] for a in alive])
+    shape = broadcast_shape(*(a.shape for a in operands))
+    out = np.empty(shape, np.uint64)
+    if out.size == 0:
+        return out, ffi.NULL, 0, 0, []
+    alive = [_whole_elements(a) for a in operands]
+    sizes, steps = _folded(shape[:-1], [_broadcast_strides(a, len(shape)) for a in alive])
     if len(sizes) > 2:
-        alive = [contiguous(a) for a in alive]
+        alive = [contiguous(np.broadcast_to(a, shape)) for a in alive]
         sizes, steps = _folded(shape[:-1], [a.strides[:-1] for a in alive])
     while len(sizes) < 2:
         sizes, steps = (1, *sizes), [(0,) * len(alive), *steps]
-    cells = ffi.new(
-        "ring_view[]", [(pointer(a), steps[0][i] // WORD, steps[1][i] // WORD) for i, a in enumerate(alive)]
-    )
+    cells = ffi.new("ring_view[]", [(pointer(a), steps[0][i] // WORD, steps[1][i] // WORD) for i, a in enumerate(alive)])
     return out, cells, sizes[0], sizes[1], alive
 
 

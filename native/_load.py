@@ -6,6 +6,7 @@ KernelsNotBuilt. The environment variable UNSEEN_FORCE_ISA, read once at import,
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any, NoReturn
 
@@ -17,16 +18,17 @@ class _Missing:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise KernelsNotBuilt(
-            "the C kernels of unseen are not built: run `make kernels` in a checkout (it needs gcc or clang), or reinstall the wheel"
+            "the C kernels are not built: run `make kernels` in a checkout (it needs gcc or clang), or reinstall the wheel"
         )
 
 
-ffi: Any
-lib: Any
 try:
-    from native._kernels import ffi, lib
+    _kernels: Any = importlib.import_module("native._kernels")
 except ImportError:
-    ffi = lib = _Missing()
+    ffi: Any = _Missing()
+    lib: Any = _Missing()
+else:
+    ffi, lib = _kernels.ffi, _kernels.lib
 
 
 def isa() -> str:
@@ -36,7 +38,7 @@ def isa() -> str:
 
 def isas() -> list[str]:
     """The instruction sets that this build knows and this machine runs, fastest first."""
-    names = []
+    names: list[Any] = []
     while (name := lib.kernels_name(len(names))) != ffi.NULL:
         names.append(name)
     return [ffi.string(name).decode() for name in names if lib.kernels_supports(name)]

@@ -7,15 +7,15 @@ masked opening whose bound does not fit its ring raises RangeError before anythi
 gives the plan of a job beforehand. Where bounds cannot be inferred (a quotient, a coefficient) a clamp executed on
 shares, or a theorem cited at the call of `bounded`, supplies them.
 
-Every compute party runs the same calls in the same order. `+ - *` and `@` on Secrets are these verbs; a public operand may be a Python
-int, a float or a NumPy array.
+Every compute party runs the same calls in the same order. `+ - *` and `@` on Secrets are these verbs; a public operand may
+be a Python int, a float or a NumPy array.
 
 Opening has two verbs and no third: `open_masked`, inside protocols/ only, and `release_share`, called by the gate only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,6 +25,7 @@ SMALL, LARGE = 2, 4  # limbs of Z_2^128 and Z_2^256
 SMALL_FRAC, LARGE_FRAC = 28, 64
 
 Public = int | float | np.ndarray
+Value = int | float | np.ndarray | tuple[np.ndarray, np.ndarray]  # of a hospital; a pair is a compensated sum (hi, lo) of float64
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,10 @@ class Engine(Protocol):
         """A public number as a Secret. Integers with frac = 0 are exact. Local."""
         ...
 
+    def contribute(self, values: Mapping[str, Value]) -> None:
+        """Values for the next `totals`: this party's own, where it holds data; in the clear, one call for each hospital."""
+        ...
+
     def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]:
         """Receive the hospitals' contributions (protocols/sums.py) and return their sums over hospitals. One round.
 
@@ -170,15 +175,16 @@ class Engine(Protocol):
 
     # -- comparisons ----------------------------------------------------------------------------------------------------
     def is_negative(self, x: Secret, *, bits: int | None = None) -> Secret:
-        """1 where x < 0, else 0 (frac = 0, bound 1, Z_2^256 unless x is small). x must fit `bits` - 1 bits (from its bound by default)."""
+        """1 where x < 0, else 0 (frac = 0, bound 1, in x's ring). x must fit `bits` - 1 bits (from its bound by default)."""
         ...
 
     def less_than(self, x: Secret, y: Secret | Public, *, bits: int | None = None) -> Secret:
         """1 where x < y, else 0. About 9 rounds whatever the shape."""
         ...
 
-    def in_range(self, x: Secret, bound: int) -> Secret:
-        """1 where |ring integer of x| <= bound, for ANY ring element x, also one that broke its declared bound (full-width comparison)."""
+    def in_range(self, x: Secret, bound: int | np.ndarray) -> Secret:
+        """1 where |ring integer of x| <= bound (an int, or an object array of ints broadcast to x), for ANY ring element x, also
+        one that broke its declared bound: the comparison takes the ring's full width."""
         ...
 
     def select(self, bit: Secret, x: Secret, y: Secret | Public) -> Secret:
@@ -205,5 +211,5 @@ class Engine(Protocol):
 
     # -- the gate's door --------------------------------------------------------------------------------------------------------
     def release_share(self, x: Secret) -> np.ndarray:
-        """This party's additive share of x, re-randomised by a fresh zero-share: uint64 (*shape, limbs). The gate alone calls it."""
+        """This party's additive share of x, re-randomised by a zero-share: uint64 (*shape, limbs). The gate alone calls it."""
         ...

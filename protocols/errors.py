@@ -28,4 +28,4 @@ class MisuseError(ProtocolError):
 
 
 class ValueRangeError(ProtocolError):
-    """This hospital's own value lies outside what was declared for it, or is not a number: the data dictionary or the data are wrong."""
+    """This hospital's own value is not a number within its declared limit: the data dictionary or the data are wrong."""

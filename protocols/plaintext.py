@@ -1,8 +1,8 @@
 """The plaintext engine: the same verbs in the clear, in one process.
 
-It is the oracle of the conformance tests and the template of an engine. It enforces the same ranges and charges the same openings, so that a
-dry run gives a job's range plan, its leak and its cost before anyone's data are asked for. It protects nothing: no charter, spec
-or daemon accepts it.
+It is the oracle of the conformance tests and the template of an engine. It enforces the same ranges and charges the same
+openings, so that a dry run gives a job's range plan, its leak and its cost before anyone's data are asked for. It protects
+nothing: no charter, spec or daemon accepts it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 import native
 from protocols import ring, sums
-from protocols.engine import LARGE, Declared, Secret
+from protocols.engine import LARGE, Declared, Secret, Value
 from protocols.errors import MisuseError
 from protocols.planned import PlannedEngine
 from protocols.replicated import cost
@@ -36,10 +36,10 @@ class Plaintext(PlannedEngine):
     def __init__(self) -> None:
         self.meter = Meter()
         self.cost = cost.NOTHING
-        self._contributions: list[Mapping[str, sums.Value]] = []
+        self._contributions: list[Mapping[str, Value]] = []
 
     # -- values in ---------------------------------------------------------------------------------------------------
-    def contribute(self, values: Mapping[str, sums.Value]) -> None:
+    def contribute(self, values: Mapping[str, Value]) -> None:
         """One hospital's numbers for the next `totals`; call it once for each hospital."""
         self._contributions.append(values)
 
@@ -50,7 +50,7 @@ class Plaintext(PlannedEngine):
             raise MisuseError("a hospital contributes exactly the declared values")
         return {each.name: self._total(each, [values[each.name] for values in contributions]) for each in declared}
 
-    def _total(self, each: Declared, values: list[sums.Value]) -> Secret:
+    def _total(self, each: Declared, values: list[Value]) -> Secret:
         total = np.zeros((*each.shape, LARGE), dtype=np.uint64)
         for value in values:
             total = native.add(total, sums.encode(each, value))
@@ -64,7 +64,7 @@ class Plaintext(PlannedEngine):
     def release_share(self, x: Secret) -> np.ndarray:
         """The value itself: the one additive share of an engine with one party."""
         self._require_mine(x)
-        return x.data.value.copy()
+        return np.array(x.data.value)
 
     # -- in the clear ------------------------------------------------------------------------------------------------
     def _public(self, elements: np.ndarray) -> Clear:
@@ -99,7 +99,8 @@ class Plaintext(PlannedEngine):
 
     def _sign(self, x: Clear, bits: int) -> np.ndarray:
         """Bit `bits` - 1 as a ring element."""
-        return native.shift_right(native.shift_left(x.value, ring.bits(x.value.shape[-1]) - bits), ring.bits(x.value.shape[-1]) - 1)
+        width = ring.bits(x.value.shape[-1])
+        return native.shift_right(native.shift_left(x.value, width - bits), width - 1)
 
     def _lift(self, x: Clear, bound: int) -> Clear:
         self._open(x, bound)

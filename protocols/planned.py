@@ -9,7 +9,7 @@ Rule of every bound: |result| <= bound follows from the operands' bounds. A trun
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 import native
 from protocols import fixed_point, ring
-from protocols.engine import LARGE, LARGE_FRAC, SMALL, Declared, Public, Secret
+from protocols.engine import LARGE, LARGE_FRAC, SMALL, Declared, Public, Secret, Value
 from protocols.errors import MisuseError, RangeError
 
 Parts = Any  # a NamedTuple of uint64 arrays of shape (*shape, limbs): `Clear` or `Shares`
@@ -54,6 +54,9 @@ class PlannedEngine(ABC):
     def _lift(self, x: Parts, bound: int) -> Parts: ...
 
     @abstractmethod
+    def contribute(self, values: Mapping[str, Value]) -> None: ...
+
+    @abstractmethod
     def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]: ...
 
     @abstractmethod
@@ -70,8 +73,7 @@ class PlannedEngine(ABC):
     # -- local arithmetic --------------------------------------------------------------------------------------------
     def add(self, x: Secret, y: Secret | Public) -> Secret:
         y = self._operand(x, y)
-        data = type(x.data)(*(native.add(a, b) for a, b in zip(x.data, y.data, strict=True)))
-        return self._secret(data, x.frac, x.bound + y.bound)
+        return self._secret(_added(x.data, y.data), x.frac, x.bound + y.bound)
 
     def neg(self, x: Secret) -> Secret:
         return self._map(x, native.neg, x.bound)
@@ -141,15 +143,16 @@ class PlannedEngine(ABC):
     def less_than(self, x: Secret, y: Secret | Public, *, bits: int | None = None) -> Secret:
         return self.is_negative(x - y, bits=bits)
 
-    def in_range(self, x: Secret, bound: int) -> Secret:
+    def in_range(self, x: Secret, bound: int | np.ndarray) -> Secret:
         # -bound <= x <= bound  <=>  neither x + bound nor bound - x is negative. For bound < 2^(K-2) no sum that could hide a
         # violation overflows: where x + bound wraps, x > bound and bound - x is negative, and the other way round.
-        if not 0 <= bound < 1 << (ring.bits(x.limbs) - 2):
+        self._require_mine(x)
+        bounds = np.broadcast_to(np.asarray(bound, dtype=object), x.shape)
+        if not all(0 <= each < 1 << (ring.bits(x.limbs) - 2) for each in bounds.flat):
             raise RangeError("in_range needs 0 <= bound < a quarter of the ring")
-        edge = self._public(np.broadcast_to(ring.element(bound, x.limbs), (*x.shape, x.limbs)))
-        above = type(edge)(*(native.add(e, a) for e, a in zip(edge, x.data, strict=True)))
-        below = type(edge)(*(native.sub(e, a) for e, a in zip(edge, x.data, strict=True)))
-        return self._secret(self._none_negative(above, below), 0, 1)
+        edge = self._public(native.from_ints(bounds, x.limbs))
+        minus_x = type(x.data)(*map(native.neg, x.data))
+        return self._secret(self._none_negative(_added(edge, x.data), _added(edge, minus_x)), 0, 1)
 
     def select(self, bit: Secret, x: Secret, y: Secret | Public) -> Secret:
         # y + bit * (x - y)
@@ -224,21 +227,22 @@ class PlannedEngine(ABC):
     ) -> Secret:
         """x * y or x @ y: the bound of the sum of products, the bits to drop, and one round at most."""
         self._require_mine(x)
-        public = None if isinstance(y, Secret) else self._public_factor(x, y)
-        y_frac, y_bound = (y.frac, y.bound) if isinstance(y, Secret) else public[1:]  # type: ignore[index]
+        if isinstance(y, Secret):
+            self._require_mine(y)
+            if x.limbs != y.limbs:
+                raise MisuseError("a product needs both factors in one ring; lift the smaller")
+            y_frac, y_bound = y.frac, y.bound
+        else:
+            elements, y_frac, y_bound = self._public_factor(x, y)
         frac = max(x.frac, y_frac) if frac is None else frac
         drop = max(0, x.frac + y_frac - frac)
         bound = terms * x.bound * y_bound
         after = self._bound_after(bound, drop, x.limbs)
-        if public is not None:
-            data = type(x.data)(*(locally(a, public[0]) for a in x.data))
-            data = self._drop(data, drop, bound) if drop else data
-        else:
-            assert isinstance(y, Secret)
-            self._require_mine(y)
-            if x.limbs != y.limbs:
-                raise MisuseError("a product needs both factors in one ring; lift the smaller")
+        if isinstance(y, Secret):
             data = together(x.data, y.data, drop, bound)
+        else:
+            data = type(x.data)(*(locally(a, elements) for a in x.data))
+            data = self._drop(data, drop, bound) if drop else data
         return self.rescale_up(self._secret(data, x.frac + y_frac - drop, after), frac)
 
     def _public_factor(self, x: Secret, y: Public) -> tuple[np.ndarray, int, int]:
@@ -266,6 +270,10 @@ class PlannedEngine(ABC):
             raise MisuseError("select needs a 0/1 value (frac 0, bound 1)")
 
 
+def _added(x: Parts, y: Parts) -> Parts:
+    return type(x)(*(native.add(a, b) for a, b in zip(x, y, strict=True)))
+
+
 def _sum_axis(a: np.ndarray) -> np.ndarray:
     """Sum of ring elements over the first axis, by halves so that each step is one kernel call."""
     if a.shape[0] == 0:
@@ -274,5 +282,5 @@ def _sum_axis(a: np.ndarray) -> np.ndarray:
         half = a.shape[0] // 2
         folded = native.add(a[:half], a[half : 2 * half])
         a = np.concatenate([folded, a[2 * half :]]) if a.shape[0] % 2 else folded
-    return a[0]
+    return np.asarray(a[0])
 

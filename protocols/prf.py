@@ -1,7 +1,7 @@
 """Pairwise pseudorandom streams: AES-128 in counter mode under keys derived by HKDF-SHA256 from an X25519 secret.
 
-One key for each (session, unordered pair of members, purpose), so that counters of different sessions, pairs or purposes cannot
-meet; inside one stream the counter only moves forward. Both ends draw the same amounts in the same order.
+One key for each (session, unordered pair of members, purpose), so that counters of different sessions, pairs or purposes
+cannot meet; inside one stream the counter only moves forward. Both ends draw the same amounts in the same order.
 Source: RFC 5869 (HKDF), NIST SP 800-38A (CTR).
 """
 
@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 import native
-
 
 # The simulator's reuse registry (SECURITY.md 4): told (key, first block, blocks) of everything this thread's streams consume.
 on_consumed: ContextVar[Callable[[bytes, int, int], None] | None] = ContextVar("on_consumed", default=None)

@@ -1,8 +1,8 @@
 """Z_2^128 and Z_2^256: an element is `limbs` little-endian uint64 words on the last axis of an array, read as a signed integer.
 
-A value stays readable while |z| < 2^(K-1), K = 64 * limbs, and can be opened under a mask while |z| < 2^(K-3): there
-z + 2^(K-3) lies in [0, 2^(K-2)), each of the three masks r_i is uniform in [0, 2^(K-2)), and z + 2^(K-3) + r_0 + r_1 + r_2 < 2^K never
-wraps. Bounds are Python integers, so that the range plan is exact.
+A value stays readable while |z| < 2^(K-1), K = 64 * limbs, and can be opened under a mask while |z| < 2^(K-3): there z +
+2^(K-3) lies in [0, 2^(K-2)), each of the three masks r_i is uniform in [0, 2^(K-2)), and z + 2^(K-3) + r_0 + r_1 + r_2 <
+2^K never wraps. Bounds are Python integers, so that the range plan is exact.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 
-import native
 from protocols.errors import RangeError
 
 
@@ -37,15 +36,13 @@ def power_of_two(exponent: int, limbs: int) -> np.ndarray:
     return element
 
 
-def element(value: int, limbs: int) -> np.ndarray:
-    """A Python integer as one ring element, shape (limbs,)."""
-    return native.from_ints(np.array(value, dtype=object), limbs)
-
-
 def require_fit(bound: int, limbs: int) -> None:
     """Raises RangeError unless every |z| <= bound is readable in the ring."""
     if bound.bit_length() > bits(limbs) - 1:
-        raise RangeError(f"a value of {bound.bit_length()} bits does not fit Z_2^{bits(limbs)}; lift it, rescale it or clamp it first")
+        raise RangeError(
+            f"a value of {bound.bit_length()} bits does not fit Z_2^{bits(limbs)} (at most {bits(limbs) - 1}); "
+            "lift it, rescale it or clamp it first"
+        )
 
 
 def require_maskable(bound: int, limbs: int) -> None:

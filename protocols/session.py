@@ -67,7 +67,10 @@ class Meter:
         self.frames[kind] += peers
 
     def opened_masked(self, count: int, bound_bits: float, mask_bits: float) -> None:
-        """Charge `count` openings of values below 2^bound_bits under masks of 2^mask_bits values. Raises SecurityBudgetExceeded."""
+        """Charge `count` openings of values below 2^bound_bits, each leaking 2^(bound_bits - mask_bits).
+
+        Raises SecurityBudgetExceeded.
+        """
         self.masked_openings += count
         self.leakage += count * 2.0 ** (bound_bits - mask_bits)
         if self.leakage > 2.0**BUDGET_LOG2:

@@ -1,15 +1,17 @@
 """All members of a session in one process: one thread each, an in-memory Channel, and randomness that follows from a seed.
 
-For tests and demonstrations only: with a seed, the masks are no secret. What is simulated is otherwise the real thing: the same protocol code,
-the same refusals (a frame of the wrong kind, dtype or shape raises PeerMisbehaved, a silent peer PeerLost after the deadline, a failing member
-aborts all others), the same meters. Every member's view, all frames it received, is recorded for the view tests, and a registry
-refuses any (key, block) that one member's streams would consume twice.
+For tests and demonstrations only: with a seed, the masks are no secret. What is simulated is otherwise the real thing: the
+same protocol code, the same refusals (a frame of the wrong kind, dtype or shape raises PeerMisbehaved, a silent peer
+PeerLost after the deadline, a failing member aborts all others), the same meters. Every member's view, all frames it
+received, is recorded for the view tests, and a registry refuses any (key, block) that one member's streams would consume
+twice.
 """
 
 from __future__ import annotations
 
 import bisect
 import hashlib
+import itertools
 import queue
 import threading
 from collections import defaultdict
@@ -44,7 +46,7 @@ class KeyStreamReused(ProtocolError):
 
 
 class ReuseRegistry:
-    """Every (key, block range) that a member's streams consumed, over all sessions it is given to. Overlap raises KeyStreamReused."""
+    """Every (key, block range) that a member's streams consumed, over all its sessions. Overlap raises KeyStreamReused."""
 
     def __init__(self) -> None:
         self._ranges: dict[tuple[str, bytes], list[tuple[int, int]]] = defaultdict(list)
@@ -68,7 +70,9 @@ class ReuseRegistry:
         if first == end:
             return
         at = bisect.bisect_left(ranges, (first, end))
-        if at > 0 and ranges[at - 1][1] > first or at < len(ranges) and ranges[at][0] < end:
+        overlaps_left = at > 0 and ranges[at - 1][1] > first
+        overlaps_right = at < len(ranges) and ranges[at][0] < end
+        if overlaps_left or overlaps_right:
             raise KeyStreamReused("a PRF stream would repeat blocks that were used before")
         ranges.insert(at, (first, end))
 
@@ -79,9 +83,8 @@ class Network:
     def __init__(self, members: int, deadline: float, tamper: Tamper | None) -> None:
         self.deadline = deadline
         self.tamper = tamper
-        self._links: dict[tuple[int, int], queue.SimpleQueue[Frame | None]] = {
-            (sender, receiver): queue.SimpleQueue() for sender in range(members) for receiver in range(members) if sender != receiver
-        }
+        pairs = itertools.permutations(range(members), 2)
+        self._links: dict[tuple[int, int], queue.SimpleQueue[Frame | None]] = {pair: queue.SimpleQueue() for pair in pairs}
 
     def deliver(self, frame: Frame, receiver: int) -> None:
         arrives = self.tamper(frame, receiver) if self.tamper else frame
@@ -96,6 +99,11 @@ class Network:
         if frame is None:
             raise PeerLost("a peer aborted the session")
         return frame
+
+    def require_drained(self) -> None:
+        """A frame that nobody waited for is not in the plan."""
+        if any(not link.empty() for link in self._links.values()):
+            raise PeerMisbehaved("a frame was sent that no plan holds")
 
     def abort(self) -> None:
         for link in self._links.values():
@@ -141,7 +149,8 @@ class Outcome:
 
 @dataclass
 class Simulation:
-    """A fixed cast whose randomness can be set part by part: `secret_seeds` overrides the seed of single pairs, `entropy_seeds` of members."""
+    """A cast whose randomness follows from `seed`; `secret_seeds` overrides it for single pairs, `entropy_seeds` for single
+members."""
 
     members: int = 3
     hospitals: Sequence[int] = (0, 1, 2)
@@ -176,6 +185,7 @@ class Simulation:
             thread.join()
         if failures:
             raise failures[0]
+        network.require_drained()
         return Outcome(results, [session.meter for session in sessions], [channel.view for channel in channels])
 
     def _session(self, me: int, channel: MemoryChannel) -> Session:

@@ -1,23 +1,24 @@
 """Sums over hospitals: what each contributes is masked against the others before it is shared.
 
-Hospital h adds to its vector v_h, for each other hospital h', the PRF stream of the pair, with + at the lower number and - at the
-higher: the masks cancel in sum_h v_h and nowhere else (Bonawitz et al., "Practical Secure Aggregation", CCS 2017, section 4, without dropouts).
-Then it is shared (replicated/inputs.py) and the compute parties add up. Exact: no rounding beyond the encoding's.
-Adversary: up to three semi-honest compute parties together see the totals only; with all hospitals but one, the last one's contribution follows by
-subtraction from the totals. Leaks nothing else. One round; a hospital that does not compute sends 2n ring elements and 64 bytes, n being the
-number of all values contributed, one that does sends n.
+Hospital h adds to its vector v_h, for each other hospital h', the PRF stream of the pair, with + at the lower number and -
+at the higher: the masks cancel in sum_h v_h and nowhere else (Bonawitz et al., "Practical Secure Aggregation", CCS 2017,
+section 4, without dropouts). Then it is shared (replicated/inputs.py) and the compute parties add up. Exact: no rounding
+beyond the encoding's.
+Adversary: up to three semi-honest compute parties together see the totals only; with all hospitals but one, the last one's
+contribution follows by subtraction from the totals. Leaks nothing else. One round; a hospital that does not compute sends
+2n ring elements and 64 bytes, n being the number of all values contributed, one that does sends n.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Union
+from dataclasses import replace
 
 import numpy as np
 
 import native
 from protocols import fixed_point, ring
-from protocols.engine import LARGE, Declared
+from protocols.engine import LARGE, Declared, Engine, Secret, Value
 from protocols.errors import MisuseError, ValueRangeError
 from protocols.replicated.inputs import share_vectors
 from protocols.replicated.sharing import Shares
@@ -25,12 +26,9 @@ from protocols.session import Session
 
 KIND, MASK = "contribution", "sum mask"
 
-# float64, or a compensated sum (hi, lo) of two float64 arrays, or integers
-Value = Union[float, int, np.ndarray, "tuple[np.ndarray, np.ndarray]"]
-
 
 def contribute(session: Session, declared: Sequence[Declared], values: Mapping[str, Value]) -> None:
-    """A hospital that does not compute sends its numbers. Raises ValueRangeError, before anything is sent, if one breaks its limit."""
+    """A hospital that does not compute sends its numbers. Raises ValueRangeError, before sending, if one is out of range."""
     if session.computes:
         raise MisuseError("a compute party that holds data contributes through its engine, in the same round")
     _exchange(session, declared, values)
@@ -44,6 +42,17 @@ def collect(session: Session, declared: Sequence[Declared], values: Mapping[str,
         total = Shares(native.add(total.own, each.own), native.add(total.next, each.next))
     own, following = (_split(declared, component) for component in total)
     return {each.name: Shares(own[each.name], following[each.name]) for each in declared}
+
+
+def check_totals(mpc: Engine, declared: Sequence[Declared], totals: Mapping[str, Secret]) -> Secret:
+    """A secret bit, 1 when any total broke its bound: what an honest hospital's own check cannot do for a faulty one's.
+
+    Full-width comparisons of all values at once, then one of their count: about 16 rounds.
+    """
+    flat = [replace(mpc.reshape(totals[each.name], (-1,)), frac=0) for each in declared]
+    bounds = np.concatenate([np.full(x.shape, each.bound, dtype=object) for x, each in zip(flat, declared, strict=True)])
+    outside = len(bounds) - mpc.in_range(mpc.concat(flat), bounds).sum()
+    return mpc.is_negative(-outside)
 
 
 def share_input(
@@ -87,7 +96,7 @@ def _divide_rounded(exact: np.ndarray, bits: int) -> np.ndarray:
 def _require_within(each: Declared, arrays: list[np.ndarray]) -> None:
     total = arrays[0] if len(arrays) == 1 else arrays[0] + arrays[1]
     if not np.all(np.abs(total) <= each.limit):  # also refuses NaN
-        raise ValueRangeError(f"a value of {each.name} is not a number within its declared limit; check the data dictionary's bounds")
+        raise ValueRangeError(f"a value of {each.name} is not a number within its declared limit; check the dictionary's bounds")
 
 
 def _exchange(session: Session, declared: Sequence[Declared], values: Mapping[str, Value] | None) -> dict[int, Shares]:

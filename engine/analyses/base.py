@@ -71,6 +71,7 @@ class Plan:
     parameters: int  # for the residual-degrees-of-freedom rule; 0 where there are none
     row_sets: tuple[tuple[str, ...], ...]  # for the differencing rule: the column sets whose effective rows the outputs depend on
     outputs: tuple[Output, ...]
+    rows_log2: int  # public: all hospitals' tables together hold at most 2^rows_log2 rows
     opened: tuple[Output, ...] = ()
     max_stages: int = 1
 
@@ -100,8 +101,10 @@ class Opened:
     """What reached the researcher."""
 
     values: Mapping[str, np.ndarray]  # float64 (frac > 0) or int64 (frac = 0)
+    exact: Mapping[str, np.ndarray]  # the same as ring integers (Python ints): value = integer / 2^frac, for what float64 would round
     public: Mapping[str, np.ndarray]  # what was opened to the parties, last value
-    n: int
+    n: int  # rows used
+    people: int  # as many as rows where the dictionary names no person column
     missing: int | None  # None = 1 to 9 (printed as "<10")
     out_of_bounds: int | None
     iterations: int

@@ -1,11 +1,11 @@
 """researcher.toml: which study, which keys, under which name. Paths are read relative to the file.
 
-    name = "researcher"            # as the charter calls you
-    charter = "charter.json"       # the agreement that all members signed
-    keys = "keys"                  # the folder that `unseen keys` wrote: signing.key, tls.key, tls.crt
+name = "researcher"            # as the charter calls you
+charter = "charter.json"       # the agreement that all members signed
+keys = "keys"                  # the folder that `unseen study keys` wrote: signing.key, tls.key, tls.crt
 
-    [addresses]                    # optional: only where a party is reached at another address than the charter's
-    um = "127.0.0.1:7001"
+[addresses]                    # optional: only where a party is reached at another address than the charter's
+um = "127.0.0.1:7001"
 """
 
 from __future__ import annotations
@@ -46,14 +46,20 @@ def load(path: Path) -> ResearcherConfig:
     file = _read(path)
     charter = charters.load(path.parent / file.charter)
     if file.name not in charter.researchers:
-        raise NotAuthorised(f"{file.name!r} is no researcher of this charter; the researchers are: {', '.join(charter.researchers)}")
+        raise NotAuthorised(
+            f"{file.name!r} is no researcher of this charter; the researchers are: {', '.join(charter.researchers)}"
+        )
     identity = identities.load(file.name, path.parent / file.keys)
     if identity.public_key != charter.member(file.name).public_key:
-        raise NotAuthorised(f"the keys folder holds other keys than the charter pins for {file.name!r}; point `keys` at the right folder")
+        raise NotAuthorised(
+            f"the keys folder holds other keys than the charter pins for {file.name!r}; point `keys` at the right folder"
+        )
     strangers = sorted(set(file.addresses) - set(charter.parties))
     if strangers:
         raise ConfigError(f"{path.name}: [addresses] names no party of this study: {', '.join(strangers)}")
-    return ResearcherConfig(charter, identity, {name: file.addresses.get(name) or charter.member(name).address or "" for name in charter.parties})
+    return ResearcherConfig(
+        charter, identity, {name: file.addresses.get(name) or charter.member(name).address or "" for name in charter.parties}
+    )
 
 
 def _read(path: Path) -> _File:
@@ -66,5 +72,7 @@ def _read(path: Path) -> _File:
     try:
         return _File.model_validate(document)
     except ValidationError as error:
-        fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
+        fields = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)
+        )
         raise ConfigError(f"{path.name} is not well formed: {fields}") from None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
 
@@ -20,14 +21,9 @@ Reply = TypeVar("Reply")
 CALL_SECONDS = 10.0
 """How long a party may take to answer a plain call. Its answers are stored bytes or short texts, never work in progress."""
 
-MAX_MESSAGE_BYTES = 64 << 20
 _LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
-_BY_STATUS: dict[grpc.StatusCode, type[UnseenError]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: errors.SpecError,
-    grpc.StatusCode.PERMISSION_DENIED: errors.NotAuthorised,
-    grpc.StatusCode.UNAUTHENTICATED: errors.SignatureInvalid,
-    grpc.StatusCode.FAILED_PRECONDITION: errors.Expired,
-}
+_CODE = "unseen-code"  # in the trailing metadata: the name of the exception that the party raised (engine/party/status.py)
+_MAY_RAISE = (errors.SpecError, errors.SignatureInvalid, errors.NotAuthorised, errors.Expired)
 
 
 class Links:
@@ -45,15 +41,32 @@ class Links:
             return JobsStub(self._channels[member])
 
     def _dial(self, member: str) -> grpc.Channel:
-        pinned = credentials.dial(self._config.identity, self._config.charter.member(member))
-        limits = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.enable_http_proxy", 0)]
-        return grpc.secure_channel(self._config.addresses[member], pinned.credentials, options=[*pinned.options, *limits])
+        pinned = self._config.charter.member(member)
+        own = credentials.channel_credentials(self._config.identity, pinned)
+        options = [*credentials.channel_options(pinned), ("grpc.enable_http_proxy", 0)]
+        return grpc.secure_channel(self._config.addresses[member], own, options=options)
 
     def everyone(self, members: Sequence[str], call: Callable[[str, JobsStub], Reply]) -> dict[str, Reply]:
-        """Call all members at once. Raises what the first of them (in order) that failed raised, after all have answered."""
+        """Call all members at once. When some fail, raises the error of the first in order, after all have answered."""
+        replies, failures = self.try_everyone(members, call)
+        for error in failures.values():
+            raise error
+        return replies
+
+    def try_everyone(
+        self, members: Sequence[str], call: Callable[[str, JobsStub], Reply]
+    ) -> tuple[dict[str, Reply], dict[str, UnseenError]]:
+        """Call all members at once: the replies of those that answered, the errors of those that did not."""
+        replies: dict[str, Reply] = {}
+        failures: dict[str, UnseenError] = {}
         with ThreadPoolExecutor(max_workers=len(members)) as pool:
             pending = {member: pool.submit(self.one, member, call) for member in members}
-        return {member: future.result() for member, future in pending.items()}
+        for member, future in pending.items():
+            try:
+                replies[member] = future.result()
+            except UnseenError as error:
+                failures[member] = error
+        return replies, failures
 
     def one(self, member: str, call: Callable[[str, JobsStub], Reply]) -> Reply:
         """Call one member. Raises Unreachable, or the error that the member's answer names."""
@@ -75,20 +88,32 @@ def lost(error: grpc.RpcError) -> bool:
 
 
 def translate(error: grpc.RpcError, member: str, address: str) -> UnseenError:
-    """A gRPC failure as one of ours. The party's text is shown only where it speaks about the question itself."""
+    """A gRPC failure as one of ours. What kind it is the party says with a code; its text speaks about the question alone."""
     code = _code(error)
     if code in _LOST:
-        return errors.Unreachable(f"{member} does not answer at {address}: its daemon is down, or the address, name or certificate is wrong")
-    details = _printable(str(error.details())) if isinstance(error, grpc.Call) else ""
-    if code in _BY_STATUS:
-        return _BY_STATUS[code](f"{member}: {details or 'no reason given'}")
-    return errors.UnseenError(f"{member} answered {code.name if code else 'with an unknown error'}; ask its operator to look at the daemon's log")
+        return errors.Unreachable(
+            f"{member} does not answer at {address}: its daemon is down, or its address, name or certificate is not the charter's"
+        )
+    named, details = _answer(error)
+    for name in errors.__all__:
+        kind = getattr(errors, name)
+        if named == _kebab(name) and issubclass(kind, _MAY_RAISE):
+            return kind(f"{member}: {details}")  # type: ignore[no-any-return]
+    return errors.UnseenError(f"{member}: {details or 'failed; ask its operator to look at the log'}")
 
 
-def _code(error: Any) -> grpc.StatusCode | None:
+def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
     return error.code() if isinstance(error, grpc.Call) else None
 
 
-def _printable(text: str) -> str:
-    """A stranger's text, made safe to print: one line, no control characters, not long."""
-    return "".join(c if c.isprintable() else " " for c in text)[:500].strip()
+def _answer(error: grpc.RpcError) -> tuple[str, str]:
+    """The code and the text that a party answered with; a stranger's text is made safe to print."""
+    if not isinstance(error, grpc.Call):
+        return "", ""
+    metadata = {key: value for key, value in error.trailing_metadata() or ()}
+    text = "".join(c if c.isprintable() else " " for c in str(error.details()))
+    return str(metadata.get(_CODE, "")), text[:500].strip()
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()

@@ -1,9 +1,9 @@
 """From three parties' shares to an answer. Runs at the researcher; nothing is believed that can be checked.
 
-    receipts   each is signed by the member that sent it, is about this question, and all tell the same story
-    sessions   all shares belong to one session
-    shapes     names, shapes, scales and rings are those of the plan, which the researcher derives from the question alone
-    value      (share_0 + share_1 + share_2) mod 2^K, then / 2^frac
+receipts   each is signed by the member that sent it, is about this question, and all tell the same story
+sessions   all shares belong to one session
+shapes     names, shapes, scales and rings are those of the plan, which the researcher derives from the question alone
+value      (share_0 + share_1 + share_2) mod 2^K, a signed integer; divided by 2^frac in engine/analyses/opening.py
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 import native
 from engine import receipt as receipts
-from engine.analyses.base import Analysis, Opened, Output
+from engine.analyses.base import Output
 from engine.charter import Charter
 from engine.errors import ReceiptInvalid
 from engine.receipt import Receipt
@@ -29,22 +29,24 @@ from engine.wire.v1.jobs_pb2 import PublicArray, Release, SharedArray
 class Answer:
     """The arrays that the three releases hold, and the receipts that vouch for them."""
 
-    values: dict[str, np.ndarray]
+    exact: dict[str, np.ndarray]  # ring integers, as Python ints: value = integer / 2^frac
     public: dict[str, np.ndarray]
     receipts: tuple[Receipt, ...]  # in the charter's order of compute parties
 
 
-def reveal(charter: Charter, spec: Spec, expected: Sequence[Output], opened: Sequence[Output], releases: Mapping[str, Release]) -> Answer:
+def reveal(
+    charter: Charter, spec: Spec, expected: Sequence[Output], opened: Sequence[Output], releases: Mapping[str, Release]
+) -> Answer:
     """`expected` go to the researcher, `opened` went to the parties. Raises ReceiptInvalid when any check fails."""
     verified = tuple(_receipt(charter, spec, member, releases[member]) for member in charter.compute)
     receipts.agree(verified)
     _same_outputs(verified[0], expected, opened)
     shares = [_named(member, releases[member].shares) for member in charter.compute]
     public = [_named(member, releases[member].public) for member in charter.compute]
-    values = {output.name: _sum([_share(by_name, output) for by_name in shares], output) for output in expected}
     for by_name in shares:
         _nothing_else(by_name, expected)
-    return Answer(values, _agreed(public, opened), verified)
+    exact = {output.name: _sum([_share(by_name[output.name], output) for by_name in shares], output) for output in expected}
+    return Answer(exact, _agreed(public, opened), verified)
 
 
 def _receipt(charter: Charter, spec: Spec, member: str, release: Release) -> Receipt:
@@ -90,25 +92,22 @@ def _nothing_else(found: Mapping[str, Any], declared: Sequence[Output]) -> None:
         raise ReceiptInvalid("a party sent arrays that the question's plan does not declare; the result is withheld")
 
 
-def _share(found: Mapping[str, SharedArray], output: Output) -> np.ndarray:
+def _share(array: SharedArray, output: Output) -> np.ndarray:
     """One party's share as ring elements, shape (*shape, limbs)."""
-    array = found.get(output.name)
     size = 8 * output.limbs * math.prod(output.shape)
-    declared = (output.shape, output.limbs, output.frac, size)
-    if array is None or (tuple(array.shape), array.limbs, array.frac, len(array.share)) != declared:
-        raise ReceiptInvalid(f"the shares of {output.name!r} do not have the shape that the question's plan declares; the result is withheld")
+    if (tuple(array.shape), array.limbs, array.frac, len(array.share)) != (output.shape, output.limbs, output.frac, size):
+        raise ReceiptInvalid(
+            f"the shares of {output.name!r} have another shape than the question's plan declares; the result is withheld"
+        )
     return np.frombuffer(array.share, "<u8").reshape(*output.shape, output.limbs)
 
 
 def _sum(shares: Sequence[np.ndarray], output: Output) -> np.ndarray:
-    """The value behind three additive shares: int64 for frac = 0, float64 otherwise."""
-    total = native.add(native.add(shares[0], shares[1]), shares[2])
-    if output.frac:
-        return native.decode(total, output.frac)
-    numbers = native.to_ints(total)
-    if any(abs(int(number)) >= 2**63 for number in np.ravel(numbers)):
-        raise ReceiptInvalid(f"{output.name!r} is no count: the parties' shares do not belong together; ask again")
-    return np.asarray(numbers).astype(np.int64)
+    """The integers behind three additive shares. A count that is none shows that the shares do not belong together."""
+    integers = native.to_ints(native.add(native.add(shares[0], shares[1]), shares[2]))
+    if output.frac == 0 and any(abs(int(integer)) >= 2**63 for integer in np.ravel(integers)):
+        raise ReceiptInvalid(f"the shares of {output.name!r} do not add up to a count; ask again, and tell the study's operators")
+    return np.asarray(integers, dtype=object)
 
 
 def _agreed(public: Sequence[Mapping[str, PublicArray]], opened: Sequence[Output]) -> dict[str, np.ndarray]:
@@ -123,8 +122,3 @@ def _agreed(public: Sequence[Mapping[str, PublicArray]], opened: Sequence[Output
             raise ReceiptInvalid(f"the parties disagree about {output.name!r}, which was opened to them; the result is withheld")
         values[output.name] = np.frombuffer(raw, "<f8").reshape(shape)
     return values
-
-
-def interpret(analysis: Analysis, answer: Answer, context: Mapping[str, Any]) -> Any:
-    """The result object."""
-    raise NotImplementedError

@@ -1,8 +1,8 @@
 """What happens to a job, as it happens: the parties' event streams merged into one. No polling; each stream is one blocking call.
 
-A broken line is dialled again (gRPC waits for the party with its own back-off), and a party repeats its events from the first, so that
-none is lost; those already seen are dropped by their number. When all that is left to wait for is parties that stay away for
-`AWAY_SECONDS`, Unreachable names them.
+A broken line is dialled again (gRPC waits for the party with its own back-off), and a party repeats its events from the first, so
+that none is lost; those already seen are dropped by their number. When all that is left to wait for is parties that stay away
+for `AWAY_SECONDS`, Unreachable names them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class JobEvent:
     state: str  # received, verified, approved, keyed, computing, checked, charged, released, refused, aborted
     detail: str  # e.g. "newton 3"
     code: str  # why it was refused or aborted, else ""
+    by: str  # the member that refused or aborted; "" where naming it could say something about its data
     time: str  # RFC 3339, the party's clock
     sequence: int  # the party's own count
 
@@ -91,9 +92,11 @@ class Watch:
             return self._queue.get(timeout=max(0.0, min(limits) - time.monotonic()) if limits else None)
         except queue.Empty:
             if given_up is not None and time.monotonic() >= given_up:
-                raise Unreachable(f"{', '.join(sorted(waiting))} went away before the job had ended; fetch the result when it is back") from None
+                raise Unreachable(
+                    f"{', '.join(sorted(waiting))} went away before the job had ended; fetch the result when it is back"
+                ) from None
             raise ResultTimeout(
-                f"no result yet; the job goes on. Fetch it later with study.job({self._job[:12]!r}).result() or `unseen result {self._job[:12]}`"
+                f"no result yet; the job goes on. Fetch it later: `unseen result {self._job[:12]}`, or study.job(id).result()"
             ) from None
 
     def _follow(self, member: str) -> None:
@@ -103,10 +106,12 @@ class Watch:
             try:
                 call = self._links.jobs(member).Watch(wire.JobReference(job=self._job), wait_for_ready=True)
                 self._calls[member] = call
+                if self._stopped.is_set():
+                    call.cancel()
                 for event in call:
                     if int(event.sequence) > seen:
                         seen = int(event.sequence)
-                        self._queue.put(JobEvent(member, event.state, event.detail, event.code, event.time, seen))
+                        self._queue.put(JobEvent(member, event.state, event.detail, event.code, event.by, event.time, seen))
                 self._queue.put(_Line(member, ended=True))
                 return
             except (grpc.RpcError, ValueError) as error:  # ValueError: the channel was closed under us

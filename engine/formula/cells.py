@@ -10,14 +10,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.analyses.base import Cell
 from engine.data.rows import Batch
 from engine.dictionary import Column
 from engine.errors import FormulaError
 from engine.formula.expression import Factor, Numeric
+
+if TYPE_CHECKING:
+    from engine.analyses.base import Cell
 
 MAX_CELLS = 5000
 Members = Callable[[Batch], np.ndarray]
@@ -65,6 +68,8 @@ def count_cells(terms: Sequence[Sequence[Numeric | Factor]]) -> tuple[Cell, ...]
     An empty level is excused by its own emptiness and excuses the combinations it is part of; the two values of a numeric
     column are never excused, because a column that takes one value only is a constant and not a level nobody has.
     """
+    from engine.analyses.base import Cell  # here, because the analyses import this package
+
     divided = [groupings(term) for term in terms]
     margins = {grouping.key: grouping for term in divided for grouping in term}
     cells: list[Cell] = []
@@ -85,6 +90,8 @@ def count_cells(terms: Sequence[Sequence[Numeric | Factor]]) -> tuple[Cell, ...]
 
 
 def _combinations(term: Sequence[Grouping], index: dict[tuple[tuple[str, bool], int], int]) -> list[Cell]:
+    from engine.analyses.base import Cell
+
     cells = []
     for groups in itertools.product(*(range(len(grouping.labels)) for grouping in term)):
         picked = list(zip(term, groups, strict=True))

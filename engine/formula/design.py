@@ -7,20 +7,23 @@ bounds it; a continuous response likewise as (y - response_center) / response_sc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from formulaic.parser.types import Term as FormulaTerm
 
-from engine.analyses.base import Cell
 from engine.data.rows import Batch
 from engine.dictionary import Dictionary
 from engine.errors import FormulaError
 from engine.formula.cells import count_cells
-from engine.formula.expression import Factor, Interval, Numeric, product
+from engine.formula.expression import Factor, Interval, Numeric, Value, product
 from engine.formula.structure import DesignColumn, Meaning, lay_out
 from engine.formula.syntax import Reader, parse_terms, split_sides
+
+if TYPE_CHECKING:
+    from engine.analyses.base import Cell
 
 INTERCEPT = "Intercept"
 
@@ -88,7 +91,7 @@ class Design:
             response_binary=bool(response_cells),
             terms=_slices(layout, meanings),
             cells=count_cells([[meanings[factor.expr] for factor in term.factors if factor.expr in meanings] for term in terms]),
-            response_cells=tuple(Cell(cell.label, cell.members) for cell in response_cells),
+            response_cells=tuple(replace(cell, absent_if=()) for cell in response_cells),
             _layout=tuple(columns),
             _meanings=meanings,
             _response=response,
@@ -229,4 +232,4 @@ def _is_zero_one(meaning: Numeric | Factor) -> bool:
 
 def _is_binary(response: Numeric | Factor) -> bool:
     """A factor of two levels, or a 0/1 column by itself (not a function of one)."""
-    return isinstance(response, Factor) or len(response.columns) == 1 and response.columns[0].pair == (0.0, 1.0) and response.interval() == (0.0, 1.0)
+    return isinstance(response, Factor) or isinstance(response, Value) and response.column.pair == (0.0, 1.0)

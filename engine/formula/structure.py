@@ -17,6 +17,7 @@ from formulaic.materializers import PandasMaterializer
 from formulaic.materializers.types import FactorValues
 from formulaic.parser.types import Term
 from formulaic.transforms.contrasts import C, TreatmentContrasts
+from interface_meta import override
 
 from engine.errors import FormulaError
 from engine.formula.expression import Factor, Numeric
@@ -41,9 +42,11 @@ class _NamesOnly(PandasMaterializer):
 
     meanings: Meaning = {}
 
+    @override
     def _lookup(self, name: str) -> tuple[Any, set]:
         return self._stand_in(name), set()
 
+    @override
     def _evaluate(self, expr: str, metadata: Any, spec: Any) -> tuple[Any, set]:
         return self._stand_in(expr), set()
 

@@ -5,7 +5,7 @@ first contribution the hospitals announce which of their digests concern it: tho
 of the job's own row sets. An announcement names public things only (job ids and column sets of questions that every party has
 seen), as 32-byte hashes; the union, sorted, is the list of comparisons that all parties expect. For each comparison a hospital
 contributes the number of people (at most ten) by which its two row sets differ, and the gate looks at the sum, on shares.
-A hospital that has no digest for a comparison contributes nothing to it, which can only make the sum smaller and a refusal likelier.
+A hospital that has no digest for a comparison contributes nothing to it: the sum gets smaller, a refusal likelier.
 """
 
 from __future__ import annotations
@@ -57,20 +57,19 @@ def concerning(row_sets: Sequence[tuple[str, ...]], earlier: Sequence[EarlierRow
 
 
 def agree(session: Session, mine: Mapping[bytes, Comparison]) -> list[bytes]:
-    """The sorted union of all hospitals' comparisons. Two rounds, between all members of the session."""
-    names = sorted(mine)
-    counts = _everyone(session, "ledger-count", np.array([len(names)], "<u8"), {p: (1,) for p in range(len(session.members))})
-    sizes = {peer: int(count[0]) for peer, count in counts.items()}
+    """The sorted union of all hospitals' comparisons. One round, and a second one when anybody has any."""
+    others = [peer for peer in range(len(session.members)) if peer != session.me]
+    one = Expect(np.dtype("<u8"), (1,))
+    counts = session.exchange("comparison-count", dict.fromkeys(others, np.array([len(mine)], "<u8")), dict.fromkeys(others, one))
+    sizes = {peer: int(count[0]) for peer, count in counts.items() if count[0]}
     if any(size > MAX_COMPARISONS for size in sizes.values()):
         raise PeerMisbehaved("a peer announced more earlier releases than a study can have")
+    names = sorted(mine)
+    if not names and not sizes:
+        return []
     flat = np.frombuffer(b"".join(names), np.uint8)
-    announced = _everyone(session, "ledger-names", flat, {peer: (32 * size,) for peer, size in sizes.items()})
+    expect = {peer: Expect(np.dtype(np.uint8), (32 * size,)) for peer, size in sizes.items()}
     union = set(names)
-    for block in announced.values():
+    for block in session.exchange("comparisons", dict.fromkeys(others if names else (), flat), expect).values():
         union.update(block[start : start + 32].tobytes() for start in range(0, len(block), 32))
     return sorted(union)
-
-
-def _everyone(session: Session, kind: str, array: np.ndarray, shapes: Mapping[int, tuple[int, ...]]) -> dict[int, np.ndarray]:
-    others = [peer for peer in range(len(session.members)) if peer != session.me]
-    return session.exchange(kind, {peer: array for peer in others}, {peer: Expect(array.dtype, shapes[peer]) for peer in others})

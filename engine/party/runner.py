@@ -1,8 +1,8 @@
 """One session of a job, from the hospital's rows to re-randomised shares of the declared outputs.
 
-Every party runs `run`, in a worker thread, on the same public things; what each does depends on its roles. A hospital streams its rows
-(LOCAL) and contributes the sums the stage declares (SHARE). A compute party adds them up and computes (JOINT). All the gate's
-openings pass `_open`, which opens declared names only, to all parties, in this order:
+Every party runs `run`, in a worker thread, on the same public things; what each does depends on its roles. A hospital streams its
+rows (LOCAL) and contributes the sums the stage declares (SHARE). A compute party adds them up and computes (JOINT). What opens to
+the parties passes `_open`, declared names only, in this order:
 
     refused   1 bit    after the first contribution, before anything else: did a disclosure rule fail
     stops     1 bit    each the stage declares: is the answer not determined; a job that stops opens no outputs
@@ -14,7 +14,8 @@ and hands to the researcher.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,12 +25,12 @@ import numpy as np
 import native
 from engine.analyses.base import Analysis, Output, Stage, State, Step
 from engine.data.row_sets import RowSetDigest
-from engine.data.rows import DataSource, Query, Rows
+from engine.data.rows import Batch, DataSource, Query, Rows
 from engine.party import gate, ledger
 from engine.party.gate import GatePolicy
 from engine.party.ledger import Comparison, EarlierRowSet
 from protocols import sums
-from protocols.engine import Declared, Engine, Secret
+from protocols.engine import Declared, Secret
 from protocols.errors import MisuseError, PeerMisbehaved
 from protocols.replicated.engine import Replicated
 from protocols.session import COMPUTE, Expect, Meter, Session
@@ -70,6 +71,8 @@ class Outcome:
     row_sets: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
     stages: int = 0
+    local_seconds: float = 0.0
+    joint_seconds: float = 0.0  # from the hospitals' contributions to the end of the stage, waiting for peers included
     meter: Meter = field(default_factory=Meter)
 
 
@@ -82,9 +85,10 @@ class _Run:
     def __init__(self, session: Session, work: Work) -> None:
         self.session, self.work = session, work
         self.analysis, self.plan = work.analysis, work.analysis.plan
-        self.mpc: Engine | None = Replicated(session) if session.computes else None
+        self.mpc: Replicated | None = Replicated(session) if session.computes else None
         self.digests = [RowSetDigest(work.digest_key) for _ in self.plan.row_sets] if session.holds_data else []
         self.outcome = Outcome(stop=None, meter=session.meter)
+        self.counts: dict[str, Secret] = {}  # the gate's own outputs
 
     def run(self) -> Outcome:
         if self.plan.opened and not self.work.steps:
@@ -92,51 +96,74 @@ class _Run:
         mine = ledger.concerning(self.plan.row_sets, self.work.earlier) if self.session.holds_data else {}
         comparisons = ledger.agree(self.session, mine)
         guard = gate.declared(self.plan, comparisons=len(comparisons))
-        state, hidden = self.analysis.start(), None
-        while True:
+        state = self.analysis.start()
+        while self.outcome.stages < self.plan.max_stages:
             stage = self.analysis.stage(state)
             first = self.outcome.stages == 0
-            self.work.progress(f"{stage.name}" if not state.iteration else f"{stage.name} {state.iteration}")
-            values = self._local(state, stage, first, [mine.get(name) for name in comparisons])
+            self.work.progress(f"{stage.name} {state.iteration}" if state.iteration else stage.name)
+            values = self._local(state, first, [mine.get(name) for name in comparisons])
             totals = self._share((*guard, *stage.contributed) if first else stage.contributed, values)
             self.outcome.stages += 1
-            masked: Mapping[str, Secret] = {}
-            if first:
-                refuse, masked = gate.check(self.mpc, totals, self.plan, self.work.policy, len(comparisons)) if self.mpc else (None, {})
-                if self._bit(REFUSED, refuse):
-                    return self._stopped("refused")
-                self.masked = masked
-            step = self.analysis.joint(self.mpc, totals, _with(state, hidden)) if self.mpc else None
-            opened = self._open_declared(stage, step)
-            if self.outcome.stop:
+            began = time.perf_counter()
+            opened, hidden = self._joint(stage, state, totals, len(comparisons))
+            self.outcome.joint_seconds += time.perf_counter() - began
+            if self.outcome.stop or stage.outputs:
                 return self.outcome
-            if stage.outputs:
-                return self._release(stage, step)
-            hidden = step.hidden if step else None
             state = self.analysis.advance(state, opened, hidden)
-            if self.outcome.stages >= self.plan.max_stages:
-                raise MisuseError("the analysis did not end within the stages it declared")
+        raise MisuseError("the analysis did not end within the stages it declared")
+
+    def _joint(
+        self, stage: Stage, state: State, totals: dict[str, Secret], comparisons: int
+    ) -> tuple[dict[str, np.ndarray], Any]:
+        """From totals to what the stage opens: first whether a rule is broken, then the stops, then what was declared."""
+        if self._bit(REFUSED, self._refusal(totals, comparisons)):
+            return self._stopped("refused")
+        step = self.analysis.joint(self.mpc, totals, state) if self.mpc else None
+        if step is not None:
+            gate.check_declared(stage, step)
+        for name in stage.stops:
+            if self._bit(Output(name, (), "flag", frac=0), step.stops[name] if step else None):
+                return self._stopped(name)
+        opened = {output.name: self._open(output, step.opened[output.name] if step else None) for output in stage.opened}
+        self.outcome.public.update(opened)
+        if stage.outputs and step is not None and self.mpc is not None:
+            self._release(stage, step)
+        return opened, step.hidden if step else None
+
+    def _refusal(self, totals: dict[str, Secret], comparisons: int) -> Secret | None:
+        """All rules after the first contribution; after later ones, whether their totals keep within their bounds."""
+        if self.mpc is None:
+            return None
+        if self.outcome.stages > 1:
+            return gate.any_of(self.mpc, [gate.out_of_range(self.mpc, totals)])
+        refuse, self.counts = gate.check(self.mpc, totals, self.plan, self.work.policy, comparisons)
+        return refuse
 
     # -- LOCAL and SHARE ------------------------------------------------------------------------------------------------
 
-    def _local(self, state: State, stage: Stage, first: bool, comparisons: Sequence[Comparison | None]) -> dict[str, Any] | None:
+    def _local(self, state: State, first: bool, comparisons: Sequence[Comparison | None]) -> dict[str, Any] | None:
         """One pass over this hospital's rows: the stage's statistics and, in the first pass, the gate's counts."""
         if not self.session.holds_data:
             return None
         assert self.work.source is not None
+        began = time.perf_counter()
         with self.work.alive():
             rows = self.work.source.rows(Query(self.plan.columns, self.plan.listwise, self.work.where))
-            if not first:
-                return dict(self.analysis.local(rows, state))
-            counter = gate.Counter(self.plan)
-            values = dict(self.analysis.local(Rows(self._observed(rows, counter), rows.counts), state))
-            self.outcome.row_sets = {columns: d.to_bytes() for columns, d in zip(self.plan.row_sets, self.digests, strict=True)}
-            differences = [self._difference(comparison) for comparison in comparisons]
-            return values | counter.values(rows.counts, differences)
+            if first:
+                counter = gate.Counter(self.plan)
+                values = dict(self.analysis.local(Rows(self._observed(counter.watch(rows)), rows.counts), state))
+                self.outcome.row_sets = {
+                    columns: d.to_bytes() for columns, d in zip(self.plan.row_sets, self.digests, strict=True)
+                }
+                values |= counter.values(rows.counts, [self._difference(comparison) for comparison in comparisons])
+            else:
+                values = dict(self.analysis.local(rows, state))
+        self.outcome.local_seconds += time.perf_counter() - began
+        return values
 
-    def _observed(self, rows: Rows, counter: gate.Counter) -> Any:
+    def _observed(self, rows: Rows) -> Iterator[Batch]:
+        """The same stream, entered into the row sets' digests on its way."""
         for batch in rows:
-            counter.add(batch)
             for columns, row_set in zip(self.plan.row_sets, self.digests, strict=True):
                 present = batch.frame[list(columns)].notna().all(axis=1).to_numpy()
                 row_set.update(batch.identities[present])
@@ -149,24 +176,14 @@ class _Run:
         return self.digests[comparison.row_set].difference(earlier, limit=ledger.LIMIT)
 
     def _share(self, declared: Sequence[Declared], values: dict[str, Any] | None) -> dict[str, Secret]:
-        if self.mpc is not None:
-            return self.mpc.totals(declared, values)
-        sums.contribute(self.session, declared, values)
-        return {}
+        if self.mpc is None:
+            sums.contribute(self.session, declared, values or {})
+            return {}
+        if values is not None:
+            self.mpc.contribute(values)
+        return self.mpc.totals(declared)
 
     # -- openings -----------------------------------------------------------------------------------------------------------
-
-    def _open_declared(self, stage: Stage, step: Step | None) -> dict[str, np.ndarray]:
-        """Stop bits, then what `steps` mode shows the parties. Stops at the first stop bit that is set."""
-        if step is not None:
-            gate.check_declared(stage, step)
-        for name in stage.stops:
-            if self._bit(Output(name, (), "flag", frac=0), step.stops[name] if step else None):
-                self._stopped(name)
-                return {}
-        opened = {output.name: self._open(output, step.opened[output.name] if step else None) for output in stage.opened}
-        self.outcome.public.update(opened)
-        return opened
 
     def _bit(self, output: Output, secret: Secret | None) -> bool:
         value = self._open(output, secret)
@@ -188,16 +205,17 @@ class _Run:
         shares = list(received.values()) + ([mine] if mine is not None else [])
         return reconstruct(shares, output.frac)
 
-    def _stopped(self, name: str) -> Outcome:
+    def _stopped(self, name: str) -> tuple[dict[str, np.ndarray], Any]:
         self.outcome.stop = name
         self.outcome.row_sets = {}
-        return self.outcome
+        return {}, None
 
-    def _release(self, stage: Stage, step: Step | None) -> Outcome:
-        if step is not None and self.mpc is not None:
-            values = {**self.masked, **step.outputs}
-            self.outcome.shares = {name: ReleasedShare(self.mpc.release_share(value), value.frac) for name, value in values.items()}
-        return self.outcome
+    def _release(self, stage: Stage, step: Step) -> None:
+        """My shares of the declared outputs and the gate's own counts. They go to the researcher, and to nobody else."""
+        assert self.mpc is not None
+        outputs = (*gate.OUTPUTS, *stage.outputs)
+        shares = gate.release(self.mpc, outputs, {**self.counts, **step.outputs})
+        self.outcome.shares = {output.name: ReleasedShare(shares[output.name], output.frac) for output in outputs}
 
 
 def reconstruct(shares: Sequence[np.ndarray], frac: int) -> np.ndarray:
@@ -208,7 +226,3 @@ def reconstruct(shares: Sequence[np.ndarray], frac: int) -> np.ndarray:
     if frac:
         return native.decode(total, frac)
     return native.to_ints(total).astype(np.int64)
-
-
-def _with(state: State, hidden: Any) -> State:
-    return State(state.stage, state.iteration, state.public, hidden)

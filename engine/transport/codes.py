@@ -1,8 +1,8 @@
 """The limits of the wire, and the reasons for which a link is closed or a session aborted.
 
-Reasons are codes, never free text: what one party tells another about a failure can carry no data. The limits bound what one
-peer can make this process hold: WINDOW for each session, HELD_HELLOS for sessions not opened here yet, CONTROL_LIMIT messages that
-a slow peer has not taken.
+Reasons are codes, never free text: what one party tells another about a failure can carry no data. The limits bound what
+one peer can make this process hold: WINDOW for each session, HELD_HELLOS for sessions not opened here yet, CONTROL_LIMIT
+messages that a slow peer has not taken.
 """
 
 from __future__ import annotations

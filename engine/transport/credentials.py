@@ -41,10 +41,11 @@ SERVER_OPTIONS: Options = (
 
 
 def server_credentials(identity: Identity, charter: Charter) -> grpc.ServerCredentials:
-    """For a daemon's port: own key, and only members of the charter as clients. Raises NotAuthorised when the own certificate is not valid."""
+    """For a daemon's port: own key, only members of the charter as clients. Raises NotAuthorised when the own certificate is not valid."""
     _check_validity(identity.certificate, identity.name)
     roots = "\n".join(member.certificate for member in charter.members).encode()
-    return grpc.ssl_server_credentials([(identity.tls_key, identity.certificate)], root_certificates=roots, require_client_auth=True)
+    own = [(identity.tls_key, identity.certificate)]
+    return grpc.ssl_server_credentials(own, root_certificates=roots, require_client_auth=True)
 
 
 def channel_credentials(identity: Identity, member: Member) -> grpc.ChannelCredentials:
@@ -68,7 +69,7 @@ def dial(identity: Identity, member: Member) -> grpc.aio.Channel:
 
 
 def peer_member(context: Any, charter: Charter) -> Member:
-    """The member whose pinned certificate opened this call (`context` of a gRPC servicer). Raises NotAuthorised for anybody else."""
+    """The member whose pinned certificate opened this call (`context` is a servicer's). Raises NotAuthorised for anybody else."""
     presented = _der_certificates(context.auth_context().get("x509_pem_cert", ()))
     for member in charter.members:
         if presented == [member.certificate_der]:
@@ -88,4 +89,4 @@ def _check_validity(pem: bytes, name: str) -> None:
     certificate = x509.load_pem_x509_certificate(pem)
     now = datetime.now(UTC)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise NotAuthorised(f"the certificate of {name} is not valid today; let {name} renew it and all members sign the new charter")
+        raise NotAuthorised(f"the certificate of {name} is not valid today; {name} makes a new one, all sign the charter again")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -43,7 +45,7 @@ def _frame(frame: Frame) -> bool:
     )
 
 
-def _hello(hello: SessionHello) -> bool:
+def _session_hello(hello: SessionHello) -> bool:
     lengths = len(hello.job), len(hello.public_key), len(hello.nonce), len(hello.signature)
     return lengths == (32, 32, 32, 64)
 
@@ -56,15 +58,16 @@ def _notice(notice: JobNotice) -> bool:
     return len(notice.job) == 32 and len(notice.signature) == 64 and 0 < len(notice.verdict) <= 16
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Any], bool]] = {
     "hello": lambda m: len(m.charter) == 32 and len(m.nonce) == 32,
-    "session_hello": _hello,
+    "session_hello": _session_hello,
     "session_ready": _ready,
     "frame": _frame,
     "heartbeat": lambda m: len(m.session) == 32,
     "abort": lambda m: len(m.job) == 32 and 0 < len(m.code) <= 32,
     "job_notice": _notice,
     "credit": lambda m: len(m.session) == 32,
+    "leave": lambda m: len(m.session) == 32,
 }
 
 

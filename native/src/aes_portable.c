@@ -1,43 +1,44 @@
 /*
  * AES-128 (FIPS 197): key schedule, counter mode, and the portable form of the cipher.
  *
- * The portable form is bitsliced: no table is read at a secret index. Eight words q[0..7] hold four blocks; bit p of q[j] is bit
- * j of the byte at row r, column c of block b, where p = 16 r + 4 c + b. So a row is 16 neighbouring bits, ShiftRows rotates inside
- * a row and MixColumns rotates whole rows. The S-box is the circuit of Boyar and Peralta (eprint 2011/332).
+ * The portable form is bitsliced: no table is read at a secret index. A lane of the eight vectors q[0..7] holds four blocks; bit p of
+ * q[j] is bit j of the byte at row r, column c of block b, where p = 16 r + 4 c + b. So a row is 16 neighbouring bits, ShiftRows
+ * rotates inside a row and MixColumns rotates whole rows. The S-box is the circuit of Boyar and Peralta (eprint 2011/332).
  */
 #include "dispatch.h"
 #include "element.h"
 
-enum { ROUNDS = 10, BATCH = 4, SCHEDULE_BYTES = 16 * (ROUNDS + 1), CTR_CHUNK = 256 };
+enum { ROUNDS = 10, LANES = 2, BATCH = 4 * LANES, SCHEDULE_BYTES = 16 * (ROUNDS + 1), CTR_CHUNK = 256 };
 
-typedef uint64_t sliced[8];
+typedef uint64_t plane __attribute__((vector_size(8 * LANES)));
+typedef plane sliced[8];
 
 /* 113 gates on bit planes. x[0] is the top bit in the paper's order, q[7] in ours. */
 static void substitute(sliced q)
 {
-    const uint64_t x0 = q[7], x1 = q[6], x2 = q[5], x3 = q[4], x4 = q[3], x5 = q[2], x6 = q[1], x7 = q[0];
+    const plane x0 = q[7], x1 = q[6], x2 = q[5], x3 = q[4], x4 = q[3], x5 = q[2], x6 = q[1], x7 = q[0];
     /* top linear layer */
-    const uint64_t y14 = x3 ^ x5, y13 = x0 ^ x6, y9 = x0 ^ x3, y8 = x0 ^ x5, t0 = x1 ^ x2, y1 = t0 ^ x7, y4 = y1 ^ x3;
-    const uint64_t y12 = y13 ^ y14, y2 = y1 ^ x0, y5 = y1 ^ x6, y3 = y5 ^ y8, t1 = x4 ^ y12, y15 = t1 ^ x5, y20 = t1 ^ x1;
-    const uint64_t y6 = y15 ^ x7, y10 = y15 ^ t0, y11 = y20 ^ y9, y7 = x7 ^ y11, y17 = y10 ^ y11, y19 = y10 ^ y8;
-    const uint64_t y16 = t0 ^ y11, y21 = y13 ^ y16, y18 = x0 ^ y16;
+    const plane y14 = x3 ^ x5, y13 = x0 ^ x6, y9 = x0 ^ x3, y8 = x0 ^ x5, t0 = x1 ^ x2, y1 = t0 ^ x7, y4 = y1 ^ x3;
+    const plane y12 = y13 ^ y14, y2 = y1 ^ x0, y5 = y1 ^ x6, y3 = y5 ^ y8, t1 = x4 ^ y12, y15 = t1 ^ x5, y20 = t1 ^ x1;
+    const plane y6 = y15 ^ x7, y10 = y15 ^ t0, y11 = y20 ^ y9, y7 = x7 ^ y11, y17 = y10 ^ y11, y19 = y10 ^ y8;
+    const plane y16 = t0 ^ y11, y21 = y13 ^ y16, y18 = x0 ^ y16;
     /* inversion in GF(2^8) through GF(2^4) */
-    const uint64_t t2 = y12 & y15, t3 = y3 & y6, t4 = t3 ^ t2, t5 = y4 & x7, t6 = t5 ^ t2, t7 = y13 & y16, t8 = y5 & y1;
-    const uint64_t t9 = t8 ^ t7, t10 = y2 & y7, t11 = t10 ^ t7, t12 = y9 & y11, t13 = y14 & y17, t14 = t13 ^ t12;
-    const uint64_t t15 = y8 & y10, t16 = t15 ^ t12, t17 = t4 ^ t14, t18 = t6 ^ t16, t19 = t9 ^ t14, t20 = t11 ^ t16;
-    const uint64_t t21 = t17 ^ y20, t22 = t18 ^ y19, t23 = t19 ^ y21, t24 = t20 ^ y18, t25 = t21 ^ t22, t26 = t21 & t23;
-    const uint64_t t27 = t24 ^ t26, t28 = t25 & t27, t29 = t28 ^ t22, t30 = t23 ^ t24, t31 = t22 ^ t26, t32 = t31 & t30;
-    const uint64_t t33 = t32 ^ t24, t34 = t23 ^ t33, t35 = t27 ^ t33, t36 = t24 & t35, t37 = t36 ^ t34, t38 = t27 ^ t36;
-    const uint64_t t39 = t29 & t38, t40 = t25 ^ t39, t41 = t40 ^ t37, t42 = t29 ^ t33, t43 = t29 ^ t40, t44 = t33 ^ t37;
-    const uint64_t t45 = t42 ^ t41;
-    const uint64_t z0 = t44 & y15, z1 = t37 & y6, z2 = t33 & x7, z3 = t43 & y16, z4 = t40 & y1, z5 = t29 & y7, z6 = t42 & y11;
-    const uint64_t z7 = t45 & y17, z8 = t41 & y10, z9 = t44 & y12, z10 = t37 & y3, z11 = t33 & y4, z12 = t43 & y13;
-    const uint64_t z13 = t40 & y5, z14 = t29 & y2, z15 = t42 & y9, z16 = t45 & y14, z17 = t41 & y8;
+    const plane t2 = y12 & y15, t3 = y3 & y6, t4 = t3 ^ t2, t5 = y4 & x7, t6 = t5 ^ t2, t7 = y13 & y16, t8 = y5 & y1;
+    const plane t9 = t8 ^ t7, t10 = y2 & y7, t11 = t10 ^ t7, t12 = y9 & y11, t13 = y14 & y17, t14 = t13 ^ t12;
+    const plane t15 = y8 & y10, t16 = t15 ^ t12, t17 = t4 ^ t14, t18 = t6 ^ t16, t19 = t9 ^ t14, t20 = t11 ^ t16;
+    const plane t21 = t17 ^ y20, t22 = t18 ^ y19, t23 = t19 ^ y21, t24 = t20 ^ y18, t25 = t21 ^ t22, t26 = t21 & t23;
+    const plane t27 = t24 ^ t26, t28 = t25 & t27, t29 = t28 ^ t22, t30 = t23 ^ t24, t31 = t22 ^ t26, t32 = t31 & t30;
+    const plane t33 = t32 ^ t24, t34 = t23 ^ t33, t35 = t27 ^ t33, t36 = t24 & t35, t37 = t36 ^ t34, t38 = t27 ^ t36;
+    const plane t39 = t29 & t38, t40 = t25 ^ t39, t41 = t40 ^ t37, t42 = t29 ^ t33, t43 = t29 ^ t40, t44 = t33 ^ t37;
+    const plane t45 = t42 ^ t41;
+    const plane z0 = t44 & y15, z1 = t37 & y6, z2 = t33 & x7, z3 = t43 & y16, z4 = t40 & y1, z5 = t29 & y7, z6 = t42 & y11;
+    const plane z7 = t45 & y17, z8 = t41 & y10, z9 = t44 & y12, z10 = t37 & y3, z11 = t33 & y4, z12 = t43 & y13;
+    const plane z13 = t40 & y5, z14 = t29 & y2, z15 = t42 & y9, z16 = t45 & y14, z17 = t41 & y8;
     /* bottom linear layer */
-    const uint64_t t46 = z15 ^ z16, t47 = z10 ^ z11, t48 = z5 ^ z13, t49 = z9 ^ z10, t50 = z2 ^ z12, t51 = z2 ^ z5;
-    const uint64_t t52 = z7 ^ z8, t53 = z0 ^ z3, t54 = z6 ^ z7, t55 = z16 ^ z17, t56 = z12 ^ t48, t57 = t50 ^ t53;
-    const uint64_t t58 = z4 ^ t46, t59 = z3 ^ t54, t60 = t46 ^ t57, t61 = z14 ^ t57, t62 = t52 ^ t58, t63 = t49 ^ t58;
-    const uint64_t t64 = z4 ^ t59, t65 = t61 ^ t62, t66 = z1 ^ t63, t67 = t64 ^ t65, s3 = t53 ^ t66;
+    const plane t46 = z15 ^ z16, t47 = z10 ^ z11, t48 = z5 ^ z13, t49 = z9 ^ z10, t50 = z2 ^ z12, t51 = z2 ^ z5;
+    const plane t52 = z7 ^ z8, t53 = z0 ^ z3, t54 = z6 ^ z7, t55 = z16 ^ z17, t56 = z12 ^ t48, t57 = t50 ^ t53;
+    const plane t58 = z4 ^ t46, t59 = z3 ^ t54, t60 = t46 ^ t57, t61 = z14 ^ t57, t62 = t52 ^ t58, t63 = t49 ^ t58;
+    const plane t64 = z4 ^ t59, t65 = t61 ^ t62, t66 = z1 ^ t63, t67 = t64 ^ t65, s3 = t53 ^ t66;
     q[7] = t59 ^ t63;
     q[6] = t64 ^ ~s3;
     q[5] = t55 ^ ~t67;
@@ -49,7 +50,7 @@ static void substitute(sliced q)
 }
 
 /* Row r, the 16 bits from 16 r, turns right by r columns of 4 bits. */
-INLINE uint64_t shift_rows(uint64_t w)
+INLINE plane shift_rows(plane w)
 {
     return (w & 0x000000000000ffff)
         | (w >> 4 & 0x000000000fff0000) | (w << 12 & 0x00000000f0000000)
@@ -58,7 +59,7 @@ INLINE uint64_t shift_rows(uint64_t w)
 }
 
 /* Row r takes the place of row r - rows. */
-INLINE uint64_t rotate_rows(uint64_t w, const int rows) { return w >> (16 * rows) | w << (64 - 16 * rows); }
+INLINE plane rotate_rows(plane w, const int rows) { return w >> (16 * rows) | w << (64 - 16 * rows); }
 
 /* With b = a + a_1 (a_i: a with its rows rotated by i) a column becomes 2 a + 3 a_1 + a_2 + a_3 = 2 b + a_1 + b_2. Doubling moves plane j
  * to j + 1, and plane 7 into 0, 1, 3 and 4 (x^8 = x^4 + x^3 + x + 1). */
@@ -66,20 +67,22 @@ static void mix_columns(sliced q)
 {
     sliced b, rest;
     for (int j = 0; j < 8; j++) {
-        const uint64_t a1 = rotate_rows(q[j], 1);
+        const plane a1 = rotate_rows(q[j], 1);
         b[j] = q[j] ^ a1;
         rest[j] = a1 ^ rotate_rows(b[j], 2);
     }
     for (int j = 0; j < 8; j++) {
-        const uint64_t carried = j == 0 || j == 1 || j == 3 || j == 4 ? b[7] : 0;
-        q[j] = rest[j] ^ carried ^ (j > 0 ? b[j - 1] : 0);
+        q[j] = j > 0 ? rest[j] ^ b[j - 1] : rest[j];
+        if (j == 0 || j == 1 || j == 3 || j == 4) {
+            q[j] ^= b[7];
+        }
     }
 }
 
 /* Exchanges the bits of a selected by mask << s with those of b selected by mask. */
-INLINE void exchange(uint64_t *a, uint64_t *b, const int s, const uint64_t mask)
+INLINE void exchange(plane *a, plane *b, const int s, const uint64_t mask)
 {
-    const uint64_t t = (*a >> s ^ *b) & mask;
+    const plane t = (*a >> s ^ *b) & mask;
     *b ^= t;
     *a ^= t << s;
 }
@@ -109,14 +112,16 @@ INLINE uint64_t gather(uint64_t w)
     return (w | w >> 16) & 0x00000000ffffffff;
 }
 
-/* Bit p = 8 m + k comes from byte m of word k: word b holds columns 0 and 2 of block b, word b + 4 columns 1 and 3, bytes in turn. */
+/* Bit p = 8 m + k of a lane comes from byte m of word k: word b holds columns 0 and 2 of the lane's block b, word b + 4 columns 1
+ * and 3, their bytes in turn. */
 static void slice(sliced q, const uint8_t *blocks)
 {
-    for (int b = 0; b < BATCH; b++) {
+    for (int i = 0; i < BATCH; i++) {
+        const int b = i % 4, lane = i / 4;
         uint64_t half[2];
-        memcpy(half, blocks + 16 * b, 16);
-        q[b] = spread(half[0] & UINT32_MAX) | spread(half[1] & UINT32_MAX) << 8;
-        q[b + 4] = spread(half[0] >> 32) | spread(half[1] >> 32) << 8;
+        memcpy(half, blocks + 16 * i, 16);
+        q[b][lane] = spread(half[0] & UINT32_MAX) | spread(half[1] & UINT32_MAX) << 8;
+        q[b + 4][lane] = spread(half[0] >> 32) | spread(half[1] >> 32) << 8;
     }
     transpose_bytes(q);
 }
@@ -124,9 +129,10 @@ static void slice(sliced q, const uint8_t *blocks)
 static void unslice(uint8_t *blocks, sliced q)
 {
     transpose_bytes(q);
-    for (int b = 0; b < BATCH; b++) {
-        const uint64_t half[2] = {gather(q[b]) | gather(q[b + 4]) << 32, gather(q[b] >> 8) | gather(q[b + 4] >> 8) << 32};
-        memcpy(blocks + 16 * b, half, 16);
+    for (int i = 0; i < BATCH; i++) {
+        const uint64_t even = q[i % 4][i / 4], odd = q[i % 4 + 4][i / 4];
+        const uint64_t half[2] = {gather(even) | gather(odd) << 32, gather(even >> 8) | gather(odd >> 8) << 32};
+        memcpy(blocks + 16 * i, half, 16);
     }
 }
 
@@ -169,10 +175,10 @@ void aes_blocks_portable(uint8_t *out, const uint8_t *in, size_t blocks, const u
 static uint32_t substitute_word(uint32_t w)
 {
     sliced q;
-    for (int j = 0; j < 8; j++) q[j] = w >> j & 0x01010101;
+    for (int j = 0; j < 8; j++) q[j] = (plane){w >> j & 0x01010101};
     substitute(q);
     w = 0;
-    for (int j = 0; j < 8; j++) w |= (uint32_t)(q[j] & 0x01010101) << j;
+    for (int j = 0; j < 8; j++) w |= (uint32_t)(q[j][0] & 0x01010101) << j;
     return w;
 }
 

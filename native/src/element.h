@@ -9,6 +9,14 @@
 
 typedef unsigned __int128 u128;
 
+/* r = a, limb by limb: a wide load of limbs that were just stored one by one would stall */
+INLINE void element_copy(uint64_t *r, const uint64_t *a, const int L)
+{
+    for (int i = 0; i < L; i++) {
+        r[i] = a[i];
+    }
+}
+
 /* r = a + b; r may be a or b */
 INLINE void element_add(uint64_t *r, const uint64_t *a, const uint64_t *b, const int L)
 {

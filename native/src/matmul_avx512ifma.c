@@ -56,11 +56,11 @@ INLINE void pack(uint64_t *packed, const uint64_t *at, ptrdiff_t term_stride, pt
 }
 
 /* columns[r][c][lane]: column c of the sum over all terms of a (row r of the tile) times b (the panel's eight columns). */
-FOR_ISA INLINE void multiply_tile(uint64_t *columns, const uint64_t *a, const uint64_t *b, size_t terms, const int rows, const int W)
+FOR_ISA INLINE void multiply_tile(uint64_t *columns, const uint64_t *a, const uint64_t *b, size_t terms, const int W)
 {
     __m512i sum[TILE_ROWS][MAX_DIGITS];
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < TILE_ROWS; r++) {
 #pragma GCC unroll 5
         for (int c = 0; c < W; c++) sum[r][c] = _mm512_setzero_si512();
     }
@@ -69,7 +69,7 @@ FOR_ISA INLINE void multiply_tile(uint64_t *columns, const uint64_t *a, const ui
 #pragma GCC unroll 5
         for (int j = 0; j < W; j++) y[j] = _mm512_load_si512((const void *)(b + j * LANES));
 #pragma GCC unroll 4
-        for (int r = 0; r < rows; r++) {
+        for (int r = 0; r < TILE_ROWS; r++) {
 #pragma GCC unroll 5
             for (int i = 0; i < W; i++) {
                 const __m512i x = _mm512_set1_epi64((long long)a[i * LANES + r]);
@@ -84,7 +84,7 @@ FOR_ISA INLINE void multiply_tile(uint64_t *columns, const uint64_t *a, const ui
         }
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < TILE_ROWS; r++) {
 #pragma GCC unroll 5
         for (int c = 0; c < W; c++) _mm512_store_si512((void *)(columns + (r * W + c) * LANES), sum[r][c]);
     }
@@ -114,18 +114,13 @@ FOR_ISA INLINE void block(uint64_t *out, ptrdiff_t out_row, ptrdiff_t out_column
     }
     const uint64_t *left = upper ? packed_b : packed_a;
     const size_t panel_words = k * (size_t)W * LANES;
-    const size_t tile_rows = m == 1 ? 1 : TILE_ROWS;
-    for (size_t i = 0; i < m; i += tile_rows) {
+    for (size_t i = 0; i < m; i += TILE_ROWS) {
         const uint64_t *tile_a = left + i / LANES * panel_words + i % LANES;
         /* upper: start at the panel that holds the diagonal of row i */
         for (size_t panel = upper ? i / LANES : 0; panel * LANES < n; panel++) {
             const uint64_t *tile_b = packed_b + panel * panel_words;
-            if (tile_rows == 1) {
-                multiply_tile(columns, tile_a, tile_b, k, 1, W);
-            } else {
-                multiply_tile(columns, tile_a, tile_b, k, TILE_ROWS, W);
-            }
-            for (size_t r = 0; r < tile_rows && i + r < m; r++) {
+            multiply_tile(columns, tile_a, tile_b, k, W);
+            for (size_t r = 0; r < TILE_ROWS && i + r < m; r++) {
                 for (size_t lane = 0; lane < LANES && panel * LANES + lane < n; lane++) {
                     uint64_t *cell = out + (ptrdiff_t)(i + r) * out_row + (ptrdiff_t)(panel * LANES + lane) * out_column;
                     add_columns(cell, columns + r * (size_t)W * LANES + lane, L, W);
@@ -138,7 +133,10 @@ FOR_ISA INLINE void block(uint64_t *out, ptrdiff_t out_row, ptrdiff_t out_column
 FOR_ISA void matmul_block_avx512ifma(uint64_t *out, ptrdiff_t out_row, ptrdiff_t out_column, const ring_matrix *a, const ring_matrix *b,
                                      size_t m, size_t k, size_t n, int limbs, int upper)
 {
-    if (!upper && n < LANES && m > n) {
+    if (m <= 2 || n <= 2) {
+        /* packing would cost more than the products */
+        matmul_block_portable(out, out_row, out_column, a, b, m, k, n, limbs, upper);
+    } else if (!upper && n < LANES && m > n) {
         /* out^T = b^T a^T fills the lanes that a narrow b would leave empty */
         const ring_matrix at = {a->at, 0, a->column, a->row}, bt = {b->at, 0, b->column, b->row};
         matmul_block_avx512ifma(out, out_column, out_row, &bt, &at, n, k, m, limbs, 0);

@@ -53,11 +53,11 @@ INLINE void block(uint64_t *out, ptrdiff_t out_row, ptrdiff_t out_column, const 
             uint64_t *cell = out + (ptrdiff_t)i * out_row + (ptrdiff_t)j * out_column;
             const uint64_t *x = a->at + (ptrdiff_t)i * a->row, *y = b->at + (ptrdiff_t)j * b->column;
             uint64_t sum[4];
-            memcpy(sum, cell, (size_t)L * 8);
+            element_copy(sum, cell, L);
             for (size_t p = 0; p < k; p++, x += a->column, y += b->row) {
                 element_mul_add(sum, x, y, L);
             }
-            memcpy(cell, sum, (size_t)L * 8);
+            element_copy(cell, sum, L);
         }
     }
 }

@@ -1,18 +1,22 @@
 """The sign of a shared number, on packed bits.
 
-x mod 2^k is shared by the same components mod 2^k, free of charge. Let a = x_0 + x_1, known to party 0, and b = x_2, known to parties 1
-and 2. The sign of x, |x| < 2^(k-1), is bit k - 1 of a + b mod 2^k: a_(k-1) ^ b_(k-1) ^ carry, the carry coming out of
-the k - 1 bits below by a tree over (generate, propagate) = (a_j b_j, a_j ^ b_j), where (g, p) of a high block after a low one is
+x mod 2^k is shared by the same components mod 2^k, free of charge. Let a = x_0 + x_1, known to party 0, and b = x_2, known
+to parties 1 and 2. The sign of x, |x| < 2^(k-1), is bit k - 1 of a + b mod 2^k: a_(k-1) ^ b_(k-1) ^ carry, the carry coming
+out of the k - 1 bits below by a tree over (generate, propagate) = (a_j b_j, a_j ^ b_j), where (g, p) of a high block after
+a low one is
     (g_high ^ p_high g_low,  p_high p_low);
-the lowest block never needs its p. Bits travel as 64 to a word, all ANDs of a level in one message, each with an XOR zero-share.
-Source: the tree is Kogge and Stone 1973, on the replicated bits of Araki et al., CCS 2016; splitting x into a number known to one party and one known
-to two is from ABY3 (Mohassel and Rindal, CCS 2018), section 5.3.
+the lowest block never needs its p. Bits travel as 64 to a word, all ANDs of a level in one message, each with an XOR
+zero-share.
+Source: the tree is Kogge and Stone 1973, on the replicated bits of Araki et al., CCS 2016; splitting x into a number known
+to one party and one known to two is from ABY3 (Mohassel and Rindal, CCS 2018), section 5.3.
 
-First round: party 0 knows the bits a, parties 1 and 2 the bits b, and shares of a AND b come from the cross product of convert.py over bits:
-c_0, t_1 from the PRF of parties 0 and 2, c_1, t_2 from that of 0 and 1; 0 -> 1: e_1 = a ^ t_1; 2 -> 1: h_1 = b t_1 ^ c_0; 0 -> 2: e_2 = a ^ t_2;
-1 -> 2: h_2 = b t_2 ^ c_1. The shares are (c_0, c_1, a b ^ c_0 ^ c_1), and (t_1, e_1, 0) are shares of a itself.
+First round: party 0 knows the bits a, parties 1 and 2 the bits b, and shares of a AND b come from the cross product of
+convert.py over bits: c_0, t_1 from the PRF of parties 0 and 2, c_1, t_2 from that of 0 and 1; 0 -> 1: e_1 = a ^ t_1; 2 ->
+1: h_1 = b t_1 ^ c_0; 0 -> 2: e_2 = a ^ t_2; 1 -> 2: h_2 = b t_2 ^ c_1. The shares are (c_0, c_1, a b ^ c_0 ^ c_1), and
+(t_1, e_1, 0) are shares of a itself.
 Adversary: one semi-honest party; all it receives is masked by bits it does not know. Leaks nothing.
-Rounds: 1 + ceil(log2(k - 1)), and 1 more to make the bit a ring element. Bytes: about 10 bits for each of the k bits, over the three parties.
+Rounds: 1 + ceil(log2(k - 1)), and 1 more to make the bit a ring element.
+Bytes: about 10 bits for each of the k bits, over the three parties.
 """
 
 from __future__ import annotations

@@ -1,17 +1,19 @@
 """Between rings: shared bits to ring elements, and Z_2^128 to Z_2^256.
 
-Lifting. A masked opening of z in Z_2^128 is an integer identity, o = z + 2^125 + r_0 + r_1 + r_2, so that z = o - 2^125 - r_0 - r_1 - r_2
-holds in Z_2^256 too, and each term is known to the holders of one component: exact, 1 round, 4 elements of 16 bytes; the leak is the opening's.
+Lifting. A masked opening of z in Z_2^128 is an integer identity, o = z + 2^125 + r_0 + r_1 + r_2, so that z = o - 2^125 -
+r_0 - r_1 - r_2 holds in Z_2^256 too, and each term is known to the holders of one component: exact, 1 round, 4 elements of
+16 bytes; the leak is the opening's.
 
 Bits. A bit v = v_0 ^ v_1 ^ v_2 is w ^ s with w = v_0 ^ v_1 known to party 0 and s = v_2 known to parties 1 and 2, hence
     v = s + (1 - 2s) w,
-and a product of a number that party 0 knows with one that parties 1 and 2 know takes one round (`cross_product`): with c_0, t_1 from the PRF
-of parties 0 and 2, and c_1, t_2 from that of parties 0 and 1,
+and a product of a number that party 0 knows with one that parties 1 and 2 know takes one round (`cross_product`): with c_0,
+t_1 from the PRF of parties 0 and 2, and c_1, t_2 from that of parties 0 and 1,
     party 0 -> 1: e_1 = w + t_1,    party 2 -> 1: h_1 = u t_1 + c_0,    so party 1 gets  u e_1 - h_1 = u w - c_0,
     party 0 -> 2: e_2 = w + t_2,    party 1 -> 2: h_2 = u t_2 + c_1,    so party 2 gets  u e_2 - h_2 = u w - c_1,
-and (c_0, c_1, u w - c_0 - c_1) are its shares. It is the one-round oblivious transfer with a helper of ABY3 (Mohassel and Rindal,
-CCS 2018, section 5.4.1), with linear messages. Party 1 sees e_1 and h_1, uniform because of t_1 and c_0, which it does not know; party 2
-likewise; party 0 receives nothing. 4 elements in all. Adversary: one semi-honest party. Leaks nothing.
+and (c_0, c_1, u w - c_0 - c_1) are its shares. It is the one-round oblivious transfer with a helper of ABY3 (Mohassel and
+Rindal, CCS 2018, section 5.4.1), with linear messages. Party 1 sees e_1 and h_1, uniform because of t_1 and c_0, which it
+does not know; party 2 likewise; party 0 receives nothing. 4 elements in all.
+Adversary: one semi-honest party. Leaks nothing.
 """
 
 from __future__ import annotations

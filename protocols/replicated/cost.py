@@ -1,7 +1,8 @@
 """What each verb of the replicated engine costs: rounds, and bytes sent by each compute party, as functions of shape alone.
 
-`shape` is that of the ring elements, (*shape, limbs). Tests compare every function with what the session's meter counted. Verbs that are not
-here are local: add, neg, index, reshape, transpose, stack, concat, sum, shift_left, rescale_up, bounded, constant, products with public integers.
+`shape` is that of the ring elements, (*shape, limbs). Tests compare every function with what the session's meter counted.
+Verbs that are not here are local: add, neg, index, reshape, transpose, stack, concat, sum, shift_left, rescale_up, bounded,
+constant, products with public integers.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def clamp(shape: tuple[int, ...], bits: int) -> Cost:
 
 
 def totals(length: int, limbs: int, hospitals: Sequence[int]) -> Cost:
-    """What the compute parties send among each other for one contribution of `length` elements: each one's own, if it holds data."""
+    """What the compute parties send each other for one contribution of `length` elements: each its own, if it holds data."""
     size = 8 * length * limbs
     sent = [size if party in hospitals else 0 for party in COMPUTE]
     return Cost(1, (sent[0], sent[1], sent[2]))

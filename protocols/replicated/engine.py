@@ -1,8 +1,8 @@
 """The replicated engine: the verbs of protocols/engine.py on three-party replicated shares (Araki et al., CCS 2016).
 
-Adversary: one semi-honest compute party. What two compute parties together hold is everything that is shared. Each verb's protocol, leak
-and cost is in its module; replicated/cost.py declares rounds and bytes. Every compute party builds one `Replicated` a session and
-runs the same calls in the same order.
+Adversary: one semi-honest compute party. What two compute parties together hold is everything that is shared. Each verb's
+protocol, leak and cost is in its module; replicated/cost.py declares rounds and bytes. Every compute party builds one
+`Replicated` a session and runs the same calls in the same order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from protocols import sums
-from protocols.engine import Declared, Secret
+from protocols.engine import Declared, Secret, Value
 from protocols.errors import MisuseError, PeerMisbehaved
 from protocols.planned import PlannedEngine
 from protocols.replicated import compare, convert, multiply, opening, truncate
@@ -32,10 +32,10 @@ class Replicated(PlannedEngine):
         if not session.computes:
             raise MisuseError("only compute parties hold shares")
         self.session = session
-        self._contribution: Mapping[str, sums.Value] | None = None
+        self._contribution: Mapping[str, Value] | None = None
 
     # -- values in ---------------------------------------------------------------------------------------------------
-    def contribute(self, values: Mapping[str, sums.Value]) -> None:
+    def contribute(self, values: Mapping[str, Value]) -> None:
         """This party's own numbers for the next `totals`, where it holds data itself. Nothing is sent yet."""
         self._contribution = values
 
@@ -43,12 +43,6 @@ class Replicated(PlannedEngine):
         values, self._contribution = self._contribution, None
         shares = sums.collect(self.session, declared, values)
         return {each.name: self._secret(shares[each.name], each.frac, each.bound) for each in declared}
-
-    def shared_input(self, owner: int, shape: tuple[int, ...], limbs: int, frac: int, bound: int, mine: np.ndarray | None) -> Secret:
-        """Another member's (or, with `mine`, my own) ring elements as a Secret; |z| <= bound is the caller's to check on shares."""
-        shares = sums.share_input(self.session, owner, shape, limbs, mine)
-        assert shares is not None
-        return self._secret(shares, frac, bound)
 
     # -- the gate's door ---------------------------------------------------------------------------------------------
     def release_share(self, x: Secret) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 A hospital that does not compute draws two seeds; x_0 and x_1 are their AES-CTR streams, x_2 = v - x_0 - x_1 is sent in full:
     to party 0: seeds of x_0, x_1;   to party 1: seed of x_1, and x_2;   to party 2: seed of x_0, and x_2.
-A hospital that is compute party i sets x_(i-1), the component it does not hold, to zero, takes x_i from the PRF it shares with party i - 1,
-and sends x_(i+1) = v - x_i to party i + 1: one message.
-Adversary: one semi-honest compute party, which misses one component that is uniform to it. Leaks nothing. One round for all hospitals together;
-a vector of n elements costs 2n elements and 64 bytes from outside, n elements from a compute party.
+A hospital that is compute party i sets x_(i-1), the component it does not hold, to zero, takes x_i from the PRF it shares
+with party i - 1, and sends x_(i+1) = v - x_i to party i + 1: one message.
+Adversary: one semi-honest compute party, which misses one component that is uniform to it. Leaks nothing. One round for all
+hospitals together; a vector of n elements costs 2n elements and 64 bytes from outside, n elements from a compute party.
 """
 
 from __future__ import annotations

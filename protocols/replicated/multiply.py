@@ -1,8 +1,9 @@
 """Products of shared values, and their truncation, in one round.
 
 Source: Araki et al., CCS 2016, section 2.2. Each party's z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i is an additive share of
-x * y; a zero-share is added and the result goes to the party before, which gives replicated shares again (3 elements in all, 1 each). When bits are
-to be dropped, the additive shares go straight into a masked opening instead (truncate.py): 4 elements, and still one round.
+x * y; a zero-share is added and the result goes to the party before, which gives replicated shares again (3 elements in
+all, 1 each). When bits are to be dropped, the additive shares go straight into a masked opening instead (truncate.py): 4
+elements, and still one round.
 Adversary: one semi-honest party; the one element it receives is uniform, because of the zero-share. Leaks nothing.
 """
 

@@ -1,13 +1,16 @@
 """The only two places where shares of anything become numbers: `open_masked`, and `release_share` for the gate.
 
 `open_masked` is the heart of truncation and lifting (masked opening, ARCHITECTURE.md): from additive shares of z it lets
-parties 0 and 2, the two holders of component 0, see z + 2^(K-3) + r, where r = r_0 + r_1 + r_2 and r_i, uniform in [0, 2^(K-2)), comes from the
-PRF of the two holders of component i, so that no party knows r. For |z| < 2^(K-3) nothing wraps: what is opened is an integer identity.
-Adversary: one semi-honest party. Party 0 knows r_0 and r_1 and sees z + r_2, party 2 knows r_2 and r_0 and sees z + r_1: for |z| < 2^b the
-distance from a view independent of z is at most 2^(b+1) / 2^(K-2) = 2^(b-(K-3)) an element, charged on the session's meter before anything is sent.
-The single shares carry a zero-share, so they say no more than their sum. Cost: 1 round, 4 elements in all (party 1 sends 2).
+parties 0 and 2, the two holders of component 0, see z + 2^(K-3) + r, where r = r_0 + r_1 + r_2 and r_i, uniform in [0,
+2^(K-2)), comes from the PRF of the two holders of component i, so that no party knows r. For |z| < 2^(K-3) nothing wraps:
+what is opened is an integer identity.
+Adversary: one semi-honest party. Party 0 knows r_0 and r_1 and sees z + r_2, party 2 knows r_2 and r_0 and sees z + r_1:
+for |z| < 2^b the distance from a view independent of z is at most 2^(b+1) / 2^(K-2) = 2^(b-(K-3)) an element, charged on
+the session's meter before anything is sent. The single shares carry a zero-share, so they say no more than their sum.
+Cost: 1 round, 4 elements in all (party 1 sends 2).
 
-`release_share` adds a fresh zero-share to an additive share, so that the three say their sum and nothing else. Nothing is sent here.
+`release_share` adds a fresh zero-share to an additive share, so that the three say their sum and nothing else. Nothing is
+sent here.
 """
 
 from __future__ import annotations
@@ -54,6 +57,6 @@ def open_masked(session: Session, additive: np.ndarray, bound: int) -> tuple[np.
 
 
 def release_share(session: Session, x: Shares) -> np.ndarray:
-    """My additive share of x, re-randomised: the three sum to x and say nothing more. The gate alone calls the verb above this."""
+    """My additive share of x, re-randomised: the three sum to x and say nothing more. Only the gate uses it."""
     *shape, limbs = x.own.shape
     return native.add(x.own, zero_share(session, tuple(shape), limbs))

@@ -1,8 +1,9 @@
 """Three-party replicated sharing: x = x_0 + x_1 + x_2, and compute party i holds (x_i, x_(i+1)).
 
 Source: Araki, Furukawa, Lindell, Nof and Ohara, "High-Throughput Semi-Honest Secure Three-Party Computation with an Honest
-Majority", CCS 2016, section 2.1 (here with sums instead of differences). Component c is held by parties c and c - 1; any one party misses one
-component, which is uniform, so one party alone learns nothing. The same pair stands for shared bits, with XOR for the sum.
+Majority", CCS 2016, section 2.1 (here with sums instead of differences). Component c is held by parties c and c - 1; any
+one party misses one component, which is uniform, so one party alone learns nothing. The same pair stands for shared bits,
+with XOR for the sum.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """Truncation by masked opening: one round, never a wrap, error within (-2, +2] units for every |z| < 2^(K-3).
 
-Theorem. Let m = K - 3 and let o = z + 2^m + r_0 + r_1 + r_2 be what parties 0 and 2 see (opening.py), an identity of integers. Then
+Theorem. Let m = K - 3 and let o = z + 2^m + r_0 + r_1 + r_2 be what parties 0 and 2 see (opening.py), an identity of
+integers. Then
     y = floor(o / 2^f) - 2^(m-f) - sum floor(r_i / 2^f) - 1 = floor(z / 2^f + t) - 1,   t = sum (r_i mod 2^f) / 2^f in [0, 3),
-lies in (z / 2^f - 2, z / 2^f + 2); its mean error is 0 to within half a unit, t having mean 3/2 and the floor taking 1/2 on average.
-The first two terms and the -1 are known to the holders of component 0, and floor(r_i / 2^f) to those of component i, so y is shared at once:
+lies in (z / 2^f - 2, z / 2^f + 2); its mean error is 0 to within half a unit, t having mean 3/2 and the floor taking 1/2 on
+average. The first two terms and the -1 are known to the holders of component 0, and floor(r_i / 2^f) to those of component
+i, so y is shared at once:
     y_0 = floor(o / 2^f) - 2^(m-f) - 1 - floor(r_0 / 2^f),   y_1 = -floor(r_1 / 2^f),   y_2 = -floor(r_2 / 2^f).
 Adversary, leak and cost: those of the one masked opening.
 """

@@ -32,6 +32,7 @@ class LinkMessage(_message.Message):
     ABORT_FIELD_NUMBER: _builtins.int
     JOB_NOTICE_FIELD_NUMBER: _builtins.int
     CREDIT_FIELD_NUMBER: _builtins.int
+    LEAVE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___LinkHello:
         """first message in both directions"""
@@ -50,6 +51,8 @@ class LinkMessage(_message.Message):
     def job_notice(self) -> Global___JobNotice: ...
     @_builtins.property
     def credit(self) -> Global___Credit: ...
+    @_builtins.property
+    def leave(self) -> Global___Leave: ...
     def __init__(
         self,
         *,
@@ -61,12 +64,13 @@ class LinkMessage(_message.Message):
         abort: Global___Abort | None = ...,
         job_notice: Global___JobNotice | None = ...,
         credit: Global___Credit | None = ...,
+        leave: Global___Leave | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "body", b"body", "credit", b"credit", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "job_notice", b"job_notice", "session_hello", b"session_hello", "session_ready", b"session_ready"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "body", b"body", "credit", b"credit", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "job_notice", b"job_notice", "leave", b"leave", "session_hello", b"session_hello", "session_ready", b"session_ready"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "body", b"body", "credit", b"credit", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "job_notice", b"job_notice", "session_hello", b"session_hello", "session_ready", b"session_ready"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "body", b"body", "credit", b"credit", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "job_notice", b"job_notice", "leave", b"leave", "session_hello", b"session_hello", "session_ready", b"session_ready"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "session_hello", "session_ready", "frame", "heartbeat", "abort", "job_notice", "credit"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "session_hello", "session_ready", "frame", "heartbeat", "abort", "job_notice", "credit", "leave"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -233,6 +237,27 @@ class Credit(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Credit: _TypeAlias = Credit  # noqa: Y015
+
+@_typing.final
+class Leave(_message.Message):
+    """The sender has ended the session in order: it has sent all it will send, and the end of its link no longer matters to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    session: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        session: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Leave: _TypeAlias = Leave  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):

@@ -1,0 +1,38 @@
+"""M gamma = b on shares, and what a fit says of itself.
+
+X = M^-1 comes from protocols/numeric/solve.py; one step of iterative refinement, gamma += X (b - M gamma), removes what truncation left.
+Ranges: M = Z'Z P / N is positive semidefinite and b = Z'y P / N with |y| <= 1, so with the damped inverse X = f(M),
+f(l) = (1 - (1 - l/t)^K) / l, K = 2^46, t the trace bound:  |gamma| <= max_l sqrt(l) f(l) <= sqrt(K / t) <= 2^23, and |b - M gamma| <= |b|.
+The coefficients then are clamped on shares to GAMMA_LIMIT: whatever is computed from them is bounded without any theorem.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.analyses.regression import GAMMA_LIMIT, X_FRAC, tight_inverse
+from protocols.engine import LARGE_FRAC, Engine, Secret
+
+DAMPED = "sqrt(l) f(l) <= sqrt(2^46) for the damped inverse f (module docstring)"
+
+
+def refined(mpc: Engine, M: Secret, X: Secret, b: Secret) -> tuple[Secret, Secret]:
+    """(gamma (d, 1) within GAMMA_LIMIT, 1 where the clamp acted). Three rounds and a clamp."""
+    gamma = mpc.bounded(X @ b, _units(2.0**24), DAMPED)
+    residual = mpc.bounded(b - M @ gamma, _units(2.0 * np.sqrt(b.shape[0])), "|b - M gamma| <= |b| (module docstring)")
+    correction = mpc.bounded(X @ residual, _units(2.0**24), DAMPED)
+    return mpc.clamp(gamma + correction, GAMMA_LIMIT)
+
+
+def squared_condition(mpc: Engine, M: Secret, X: Secret) -> Secret:
+    """(|M|_F |M^-1|_F)^2 at X_FRAC bits. Three rounds."""
+    d = M.shape[0]
+    both = mpc.truncate(mpc.stack([M, tight_inverse(mpc, X)]), LARGE_FRAC - X_FRAC)
+    rows = mpc.reshape(both, (2, 1, d * d))
+    norms = mpc.matmul(rows, mpc.reshape(both, (2, d * d, 1)), frac=X_FRAC)[:, 0, 0]
+    norm_of_M = mpc.bounded(norms[0], (d * d + 1) << X_FRAC, "|entries of M| <= 1")
+    return mpc.mul(norm_of_M, norms[1], frac=X_FRAC)
+
+
+def _units(value: float) -> int:
+    return int(np.ceil(value)) << LARGE_FRAC

@@ -1,0 +1,136 @@
+"""LOCAL of the linear models: sums of products of the scaled design and response, over rows or over people.
+
+Rows are v = (1, z, y): a constant, the design's columns, the response (or whatever stands beside z). Symmetric arrays are contributed
+once: `Symmetric` says which entries and how JOINT puts them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.analyses import people
+from engine.analyses.sums import DoubleDouble, ShiftedMoments, blocks
+from protocols.engine import Engine, Secret
+
+
+@dataclass(frozen=True)
+class Symmetric:
+    """A symmetric (size, size) array and the vector of its upper triangle."""
+
+    size: int
+
+    @property
+    def entries(self) -> int:
+        return self.size * (self.size + 1) // 2
+
+    @property
+    def rows_columns(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.triu_indices(self.size)
+
+    @property
+    def position(self) -> np.ndarray:
+        """(size, size): where the vector holds entry (i, j)."""
+        index = np.empty((self.size, self.size), dtype=np.int64)
+        rows, columns = self.rows_columns
+        index[rows, columns] = index[columns, rows] = np.arange(self.entries)
+        return index
+
+    def full(self, mpc: Engine, vector: Secret) -> Secret:
+        return mpc.index(vector, self.position)
+
+    def vector(self, full: DoubleDouble) -> DoubleDouble:
+        return full[self.rows_columns]
+
+
+class ProductSums:
+    """sum weight * v v' over rows, or, given `by_person`, the sum over people g of s_g s_g', s_g = sum of weight * v over g's rows."""
+
+    def __init__(self, width: int) -> None:
+        self._moments = ShiftedMoments(width, 2)
+
+    def add(self, v: np.ndarray, weight: np.ndarray | None = None) -> None:
+        w = self._moments.centred(v)
+        for block in blocks(len(w), w.shape[1]):
+            left = w[block] if weight is None else w[block] * weight[block, None]
+            self._moments.add(left.T @ w[block])
+
+    def add_people(self, v: np.ndarray, weight: np.ndarray, persons: np.ndarray | None) -> None:
+        w = people.sum_by_person(self._moments.centred(v) * weight[:, None], persons)
+        for block in blocks(len(w), w.shape[1]):
+            self._moments.add(w[block].T @ w[block])
+
+    def total(self) -> DoubleDouble:
+        return self._moments.total()
+
+
+class WeightedSum:
+    """sum weight * v over rows."""
+
+    def __init__(self, width: int) -> None:
+        self._moments = ShiftedMoments(width, 1)
+
+    def add(self, v: np.ndarray, weight: np.ndarray) -> None:
+        w = self._moments.centred(v)
+        for block in blocks(len(w), w.shape[1]):
+            self._moments.add(weight[block] @ w[block])
+
+    def total(self) -> DoubleDouble:
+        return self._moments.total()
+
+
+class PairSums:
+    """The fourth-order sums sum_g P_g[a, b] P_g[c, d], where P_g = sum of v v' over the rows of person g (or over one row).
+
+    They are what the middle of a sandwich covariance is made of: with u = (-gamma, 1) and v = (z, y) the score of g is
+    P_g[z, .] u, so that sum_g score score' [j, k] = sum_ab P[j, a; k, b] u_a u_b, and JOINT needs no second pass at a known gamma.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._pairs = Symmetric(width)
+        self._moments = ShiftedMoments(width, 4)
+        self.most_rows = 0  # of one person
+
+    def add(self, v: np.ndarray, persons: np.ndarray | None) -> None:
+        w = self._moments.centred(v)
+        a, b = self._pairs.rows_columns
+        for block in self._blocks(len(w), persons):
+            mine = None if persons is None else persons[block]
+            products = people.sum_by_person(w[block][:, a] * w[block][:, b], mine)
+            gram = products.T @ products
+            place = self._pairs.position
+            self._moments.add(gram[place[:, :, None, None], place[None, None, :, :]])
+        self.most_rows = max(self.most_rows, _most_rows(len(v), persons))
+
+    def _blocks(self, rows: int, persons: np.ndarray | None) -> list[slice]:
+        """Blocks of rows that split no person."""
+        cut = blocks(rows, self._pairs.entries)
+        if persons is None or len(cut) < 2:
+            return cut
+        starts = people.starts(persons)
+        ends = [int(starts[np.searchsorted(starts, piece.start)]) if piece.start <= starts[-1] else rows for piece in cut[1:]]
+        edges = sorted({0, *ends, rows})
+        return [slice(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+
+    def total(self, keep: slice) -> DoubleDouble:
+        """Over the variables `keep`, as the vector of `Symmetric(pairs)` of the vector of `Symmetric(variables)`."""
+        moments = self._moments.total()[(keep,) * 4]
+        pairs = Symmetric(moments.high.shape[0])
+        a, b = pairs.rows_columns
+        first, second = Symmetric(pairs.entries).rows_columns
+        return moments[a[first], b[first], a[second], b[second]]
+
+
+def _most_rows(rows: int, persons: np.ndarray | None) -> int:
+    if persons is None or not rows:
+        return min(rows, 1)
+    return int(np.diff(np.append(people.starts(persons), rows)).max())
+
+
+def with_constant(z: np.ndarray, *beside: np.ndarray) -> np.ndarray:
+    """Rows v = (1, z, ...)."""
+    return np.column_stack([np.ones(len(z)), z, *beside])
+
+

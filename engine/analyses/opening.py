@@ -1,0 +1,39 @@
+"""From the shares of the declared outputs, added up, to what an analysis makes its result of. Run by the researcher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.analyses.base import Opened, Output
+
+TOLD = ("missing", "out_of_bounds")
+
+
+def open_outputs(
+    outputs: Sequence[Output], exact: Mapping[str, Any], public: Mapping[str, np.ndarray], iterations: int, context: Mapping[str, Any]
+) -> Opened:
+    """`exact`: the signed ring integers (Python ints) of every output of the last stage and of the gate."""
+    values = {output.name: reals(exact[output.name], output.frac) for output in outputs}
+    told = {name: None if values[f"{name}_small"] else int(values[name]) for name in TOLD}
+    return Opened(
+        values=values,
+        exact={name: np.asarray(value, dtype=object) for name, value in exact.items()},
+        public=public,
+        n=int(values["rows"]),
+        people=int(values["people"]),
+        missing=told["missing"],
+        out_of_bounds=told["out_of_bounds"],
+        iterations=iterations,
+        context=context,
+    )
+
+
+def reals(integers: Any, frac: int) -> np.ndarray:
+    """Ring integers as float64 (frac > 0, correctly rounded) or int64."""
+    integers = np.asarray(integers, dtype=object)
+    if frac == 0:
+        return integers.astype(np.int64)
+    return np.array([int(v) / (1 << frac) for v in integers.reshape(-1)], dtype=np.float64).reshape(integers.shape)

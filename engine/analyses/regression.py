@@ -1,0 +1,182 @@
+"""What the regressions share: reading the question, columns of absent levels, variances in the formula's own coordinates, robust middles.
+
+A fit computes coefficients gamma of the scaled columns z = (x - c) / s. The formula's own are beta = offset + s_y T gamma (formula/design.py), where T
+mixes only in the intercept's row. So the variance of every slope is a diagonal entry of cov(gamma) times a public number, and
+that of the intercept is t' cov(gamma) t with the public row t of T; both are formed on shares, so that no covariance opens unless the
+question asks for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from engine.analyses import saturation
+from engine.analyses.base import Cell, Output, Plan
+from engine.analyses.question import Limits, Question, listwise, one_of, read_options, require_fields
+from engine.data.rows import Batch
+from engine.dictionary import Dictionary
+from engine.errors import SpecError
+from engine.formula import Design
+from protocols.engine import Engine, Secret
+
+X_FRAC = 40  # fractional bits of an inverse where it is multiplied twice: 1e-12 of its smallest entries
+INVERSE_LOG2 = 48  # entries of protocols/numeric/solve.inverse, for a trace bound of at least 1
+GAMMA_LIMIT = 2.0**20  # coefficients of columns scaled to [-1, 1], response scaled too
+MOST_ROBUST_COLUMNS = 30
+MOST_ROWS_OF_A_PERSON = 1 << 10
+VCOV = ("model", "HC0", "HC1", "cluster")
+INVERSE = "entries of (M + residue)^-1 after 46 doublings: protocols/numeric/solve.py, theorem (range)"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A regression question, read and checked."""
+
+    design: Design
+    limits: Limits
+    columns: tuple[str, ...]
+    vcov: str
+    cov_params: bool
+    by_person: bool  # the dictionary names a person column
+
+    @classmethod
+    def read(cls, question: Question, dictionary: Dictionary, limits: Limits, vcovs: tuple[str, ...] = VCOV) -> Model:
+        require_fields(question, ("formula", "complete"))
+        if not question.formula:
+            raise SpecError(f"{question.analysis} needs a formula, for example 'y ~ x1 + x2'")
+        design = Design.compile(question.formula, dictionary)
+        if not design.names:
+            raise SpecError("the formula has no columns to the right of the ~; write for example 'y ~ 1'")
+        options = read_options(question, {"vcov": "model", "cov_params": False})
+        vcov = one_of("vcov", options["vcov"], vcovs)
+        if vcov == "cluster" and dictionary.person is None:
+            raise SpecError('vcov="cluster" needs a person column, and the data dictionary names none; use "HC0" or "model"')
+        if vcov != "model" and len(design.names) > MOST_ROBUST_COLUMNS:
+            raise SpecError(f'vcov="{vcov}" takes at most {MOST_ROBUST_COLUMNS} columns; use vcov="model", or fewer columns')
+        columns = listwise(design.columns, question, dictionary)
+        return cls(design, limits, columns, vcov, options["cov_params"], dictionary.person is not None)
+
+    @property
+    def size(self) -> int:
+        return len(self.design.names)
+
+    @property
+    def rows_log2(self) -> int:
+        return self.limits.rows_log2
+
+    @cached_property
+    def droppable(self) -> np.ndarray:
+        """Columns that are zero everywhere when a declared level has no rows: those of terms with a factor."""
+        flags = np.zeros(self.size, dtype=bool)
+        for term in self.design.terms:
+            flags[term.columns] = term.factor
+        return np.flatnonzero(flags)
+
+    def plan(self, outputs: tuple[Output, ...], opened: tuple[Output, ...] = (), max_stages: int = 1) -> Plan:
+        return Plan(
+            columns=self.columns,
+            listwise=self.columns,
+            cells=self._cells(),
+            parameters=self.size,
+            row_sets=(self.columns,),
+            outputs=outputs,
+            rows_log2=self.rows_log2,
+            opened=opened,
+            max_stages=max_stages,
+        )
+
+    def _cells(self) -> tuple[Cell, ...]:
+        """The design's and the response's; where a two-valued response is fitted group by group, each of those groups too."""
+        cells = self.design.cells + self.design.response_cells
+        return cells + saturation.table_cells(self.design, first=len(cells))
+
+    # -- LOCAL ----------------------------------------------------------------------------------------------------------
+
+    def present(self, z: np.ndarray) -> np.ndarray:
+        """How many rows have a value other than 0 in each droppable column."""
+        return np.count_nonzero(z[:, self.droppable], axis=0).astype(np.int64)
+
+    def persons(self, batch: Batch) -> np.ndarray | None:
+        """Who the rows belong to, for clustering; None: every row by itself."""
+        return batch.persons if self.vcov == "cluster" else None
+
+    # -- JOINT ----------------------------------------------------------------------------------------------------------
+
+    def with_absent(self, mpc: Engine, M: Secret, absent: Secret | None) -> Secret:
+        """M with 1 on the diagonal of columns that are zero everywhere: their coefficients become 0, the others' do not change."""
+        if absent is None:
+            return M
+        zero = mpc.constant(np.zeros(1, dtype=np.int64), frac=0)
+        place = np.full((self.size, self.size), len(self.droppable))
+        place[self.droppable, self.droppable] = np.arange(len(self.droppable))
+        ones = mpc.rescale_up(mpc.concat([absent, zero])[place], M.frac)
+        return mpc.bounded(M + ones, M.bound, "a column that is zero everywhere has 0 on the diagonal")
+
+    @cached_property
+    def intercept_row(self) -> tuple[np.ndarray, float]:
+        """(t / 2^e with Euclidean norm at most 1, 2^e) for the intercept's row t of T."""
+        assert self.design.intercept is not None
+        t = self.design.coefficient_map()[0][self.design.intercept]
+        scale = 2.0 ** np.ceil(np.log2(np.linalg.norm(t)))
+        return t / scale, float(scale)
+
+    def reported_rows(self, mpc: Engine, X: Secret) -> Secret:
+        """X with the intercept's row replaced by t' X, at X_FRAC bits. Two rounds, one without an intercept."""
+        X = mpc.truncate(X, X.frac - X_FRAC)
+        if self.design.intercept is None:
+            return X
+        row = mpc.bounded(mpc.matmul(X, self.intercept_row[0][:, None], frac=X_FRAC), X.bound, "|t| <= 1 in the Euclidean norm").T
+        i = self.design.intercept
+        return mpc.concat([part for part in (X[:i], row, X[i + 1 :]) if part.shape[0]])
+
+    def reported_variances(self, mpc: Engine, X: Secret) -> Secret:
+        """diag X, with t' X t for the intercept: at X's scale. Two rounds, none without an intercept."""
+        i, index = self.design.intercept, np.arange(self.size)
+        diagonal = X[index, index]
+        if i is None:
+            return diagonal
+        t = self.intercept_row[0][:, None]
+        tXt = mpc.matmul(mpc.matmul(X, t, frac=X.frac).T, t, frac=X.frac)[0]
+        tXt = mpc.bounded(tXt, X.bound, "|t| <= 1 in the Euclidean norm")
+        return mpc.concat([part for part in (diagonal[:i], tXt, diagonal[i + 1 :]) if part.shape[0]])
+
+    # -- RESULT ---------------------------------------------------------------------------------------------------------
+
+    def params(self, gamma: np.ndarray) -> np.ndarray:
+        transform, offset = self.design.coefficient_map()
+        return np.asarray(offset + self.design.response_scale * transform @ gamma)
+
+    def covariance(self, values: Mapping[str, np.ndarray], unit: float) -> tuple[np.ndarray, np.ndarray | None]:
+        """(variances, covariances or None) of beta from the opened "variance" or "covariance" of gamma, which count in `unit`."""
+        transform, _ = self.design.coefficient_map()
+        square = self.design.response_scale**2 * unit
+        if self.cov_params:
+            full = square * transform @ values["covariance"] @ transform.T
+            return np.diag(full).copy(), full
+        factors = np.diag(transform) ** 2
+        if self.design.intercept is not None:
+            factors[self.design.intercept] = self.intercept_row[1] ** 2
+        return square * factors * values["variance"], None
+
+    def spread_outputs(self) -> tuple[Output, ...]:
+        if self.cov_params:
+            return (Output("covariance", (self.size, self.size), "covariance"),)
+        return (Output("variance", (self.size,), "variance"),)
+
+    def absent_outputs(self) -> tuple[Output, ...]:
+        return (Output("absent", (len(self.droppable),), "flag", frac=0),) if len(self.droppable) else ()
+
+    def absent_columns(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Which columns are zero everywhere, bool (size,)."""
+        absent = np.zeros(self.size, dtype=bool)
+        if len(self.droppable):
+            absent[self.droppable] = values["absent"].astype(bool)
+        return absent
+
+
+def tight_inverse(mpc: Engine, X: Secret) -> Secret:
+    return mpc.bounded(X, 1 << (INVERSE_LOG2 + X.frac), INVERSE)

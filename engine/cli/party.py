@@ -1,0 +1,132 @@
+"""unseen party serve | jobs | show | approve | reject | status: what a party's operator does.
+
+All but `serve` talk to the running daemon over the Unix socket in its state folder, which only the daemon's own user can open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import grpc
+import typer
+
+from engine.cli.output import print_json, print_table, print_text
+from engine.errors import NotAuthorised, SpecError, Unreachable, UnseenError
+from engine.party import config as party_config
+from engine.wire.v1 import admin_pb2 as wire
+from engine.wire.v1.admin_pb2_grpc import AdminStub
+
+DEFAULT_CONFIG = Path("hospital.toml")
+CALL_SECONDS = 60.0  # `show` counts the hospital's own rows
+Config = Annotated[Path, typer.Option("--config", envvar="UNSEEN_PARTY", help="This party's hospital.toml; or set UNSEEN_PARTY.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JobId = Annotated[str, typer.Argument(help="The job's id, or a unique beginning of it.")]
+Reply = TypeVar("Reply")
+
+
+def serve(config: Config = DEFAULT_CONFIG) -> None:
+    """Run this party's daemon until it is stopped (Ctrl-C, SIGTERM)."""
+    from engine.party import server
+
+    server.serve(config)
+
+
+def jobs(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """List the questions that this party has received."""
+    found = _ask(config, lambda admin: admin.ListJobs(wire.AdminListRequest(), timeout=CALL_SECONDS)).jobs
+    if json:
+        print_json([_as_dict(job) for job in found])
+    else:
+        rows = [[job.job[:12], _state(job), job.researcher, job.analysis, job.submitted, job.expires] for job in found]
+        print_table(["JOB", "STATE", "RESEARCHER", "ANALYSIS", "SUBMITTED", "EXPIRES"], rows)
+
+
+def show(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Show a question in plain language: what it asks, what it would open, and this hospital's own row count behind it."""
+    _print_job(_ask(config, lambda admin: admin.ShowJob(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
+
+
+def approve(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Agree to a question. It runs when every party has agreed."""
+    _print_job(_ask(config, lambda admin: admin.Approve(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
+
+
+def reject(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Refuse a question, for all parties. The researcher learns which party refused, and no reason."""
+    _print_job(_ask(config, lambda admin: admin.Reject(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
+
+
+def status(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Show whether the daemon runs and which parties it is connected to."""
+    reply = _ask(config, lambda admin: admin.PartyStatus(wire.PartyStatusRequest(), timeout=CALL_SECONDS))
+    if json:
+        print_json(_as_dict(reply))
+        return
+    missing = f"; missing: {', '.join(reply.missing)}" if reply.missing else ""
+    print_text(
+        f"{reply.member} runs {reply.software_version}, study {reply.charter[:12]}\n"
+        f"connected: {', '.join(reply.connected) or 'nobody'}{missing}"
+    )
+
+
+def _ask(config: Path, call: Callable[[AdminStub], Reply]) -> Reply:
+    with _admin(config) as (name, admin):
+        try:
+            return call(admin)
+        except grpc.RpcError as error:
+            raise _translate(error, name) from None
+
+
+@contextmanager
+def _admin(config: Path) -> Iterator[tuple[str, AdminStub]]:
+    """The daemon's admin service. Raises ConfigError."""
+    loaded = party_config.load(config)
+    with grpc.insecure_channel(f"unix:{loaded.socket}") as channel:
+        yield loaded.name, AdminStub(channel)
+
+
+def _translate(error: grpc.RpcError, name: str) -> UnseenError:
+    code = error.code() if isinstance(error, grpc.Call) else None
+    details = str(error.details()) if isinstance(error, grpc.Call) else ""
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return Unreachable(f"the daemon of {name} does not run, or runs under another user; start it with `unseen party serve`")
+    if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
+        return SpecError(details)
+    return (
+        NotAuthorised(details)
+        if code == grpc.StatusCode.PERMISSION_DENIED
+        else UnseenError(details or "the daemon failed; see its log")
+    )
+
+
+def _state(job: wire.AdminJob) -> str:
+    return f"{job.state} ({job.code})" if job.code else job.state
+
+
+def _print_job(job: wire.AdminJob, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_dict(job))
+        return
+    lines = [
+        f"job        {job.job}",
+        f"state      {_state(job)}",
+        f"asked by   {job.researcher}, {job.submitted}, expires {job.expires}",
+        f"question   {job.question}",
+        *(f"{'opens' if i == 0 else '':<11}{text}" for i, text in enumerate(job.opens)),
+        f"own rows   {job.own_rows or 'none'}",
+        f"agreed     {', '.join(job.approvals) or 'nobody yet'}",
+    ]
+    print_text("\n".join(lines))
+
+
+def _as_dict(message: Any) -> dict[str, Any]:
+    """A message as JSON, every field present; a question's bytes as the text that they are."""
+    from google.protobuf.json_format import MessageToDict
+
+    document: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    if "spec" in document:
+        document["spec"] = message.spec.decode("utf-8", errors="replace")
+    return document

@@ -1,0 +1,114 @@
+"""unseen submit | jobs | show | events | result: what a researcher does at the shell."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine.cli.output import print_json, print_table, print_text, say
+from engine.client import Study, connect
+from engine.errors import ConfigError, SpecError
+from engine.spec import Spec
+
+DEFAULT_STUDY = "researcher.toml"
+StudyPath = Annotated[
+    Path, typer.Option("--study", envvar="UNSEEN_STUDY", help="Your researcher.toml; or set UNSEEN_STUDY.", show_default=True)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JobId = Annotated[str, typer.Argument(help="The job's id, or a unique beginning of it.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.")]
+
+
+def submit(
+    spec: Annotated[Path, typer.Argument(help="The question: a TOML file, as examples/spec.toml.")],
+    study: StudyPath = Path(DEFAULT_STUDY),
+    wait: Annotated[bool, typer.Option(help="Wait for the result and print it.")] = True,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Sign a question and send it to every party."""
+    with connect(study) as connected:
+        job = connected.submit(_read_spec(spec, connected))
+        if not wait:
+            print_json({"job": job.id}) if json else print_text(job.id)
+            return
+        say(f"job {job.id}")
+        _print_result(job.result(timeout), json)
+
+
+def jobs(study: StudyPath = Path(DEFAULT_STUDY), json: Json = False) -> None:
+    """List your jobs of this study, newest first."""
+    with connect(study) as connected:
+        found = connected.jobs()
+    if json:
+        print_json(
+            [{"job": j.id, "state": j.state, "submitted": j.submitted, "spec": j.spec.model_dump(mode="json")} for j in found]
+        )
+    else:
+        print_table(
+            ["JOB", "STATE", "SUBMITTED", "QUESTION"], [[j.id[:12], j.state, j.submitted, question(j.spec)] for j in found]
+        )
+
+
+def show(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), json: Json = False) -> None:
+    """Show a job's question and where it stands at each party."""
+    with connect(study) as connected:
+        found = connected.job(job)
+        status = found.status()
+    if json:
+        print_json({**asdict(status), "spec": found.spec.model_dump(mode="json")})
+        return
+    why = f" ({status.code}{' at ' + status.by if status.by else ''})" if status.code else ""
+    dates = f"submitted {status.submitted}, expires {found.spec.expires}"
+    print_text(f"job {status.job}\n{question(found.spec)}\n{status.state}{why}, {dates}\n")
+    print_table(["PARTY", "STATE"], [[party, state] for party, state in status.parties.items()])
+
+
+def events(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout = None, json: Json = False) -> None:
+    """Follow what happens to a job, until it has ended."""
+    with connect(study) as connected:
+        for event in connected.job(job).events(timeout):
+            if json:
+                typer.echo(_one_line(asdict(event)))
+            else:
+                why = f" {event.code}{' at ' + event.by if event.by else ''}" if event.code else ""
+                print_text(f"{event.time}  {event.member:<12} {event.state}{why}{'  ' + event.detail if event.detail else ''}")
+
+
+def result(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout = None, json: Json = False) -> None:
+    """Wait for a job's end and print its result; at once when it has ended before."""
+    with connect(study) as connected:
+        _print_result(connected.job(job).result(timeout), json)
+
+
+def question(spec: Spec) -> str:
+    """A question in one line."""
+    asked = spec.formula or ", ".join(spec.columns)
+    return f"{spec.analysis} {asked}" + (f" by {spec.by}" if spec.by else "") + (f" where {spec.where}" if spec.where else "")
+
+
+def _read_spec(path: Path, study: Study) -> Spec:
+    """A question from its TOML file: the fields of a Spec that a person decides. Raises ConfigError, SpecError."""
+    try:
+        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(f"{path} cannot be read; give the path of a question like examples/spec.toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name} is not TOML: {error}") from None
+    if not isinstance(fields.get("analysis"), str):
+        raise SpecError(f'{path.name} needs analysis = "..."; this study allows {", ".join(study.charter.analyses)}')
+    return study.spec(**fields)
+
+
+def _print_result(found: Any, as_json: bool) -> None:
+    print_json(found.to_dict()) if as_json else print_text(found.summary())
+
+
+def _one_line(document: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(document, ensure_ascii=False)

@@ -1,0 +1,129 @@
+"""One question's life as its researcher sees it: status, events, result."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from engine.analyses.base import Analysis
+from engine.analyses.opening import open_outputs
+from engine.client import outcome, progress
+from engine.client.config import ResearcherConfig
+from engine.client.links import CALL_SECONDS, Links
+from engine.client.reveal import Answer, reveal
+from engine.client.watch import ENDED, FAILED, JobEvent, Watch
+from engine.party import gate
+from engine.spec import Spec
+from engine.wire.v1 import jobs_pb2 as wire
+
+ORDER = ("received", "verified", "approved", "keyed", "computing", "checked", "charged", "released")
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """Where a job stands. `state` is that of the party furthest behind, or how the job failed."""
+
+    job: str
+    state: str
+    parties: dict[str, str]  # party -> state; "unreachable" where it does not answer
+    code: str  # why it was refused or aborted, else ""
+    by: str  # the member that refused or aborted; "" where naming it could say something about its data
+    submitted: str
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+class Job:
+    """A submitted question. It runs at the parties, whether or not anybody watches."""
+
+    def __init__(self, config: ResearcherConfig, links: Links, spec: Spec, analysis: Analysis) -> None:
+        self.spec = spec
+        self._config, self._links, self._analysis = config, links, analysis
+        self._result: Any = None
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of the question's exact bytes, hex."""
+        return self.spec.job_id
+
+    def __repr__(self) -> str:
+        return f"<unseen.Job {self.id[:12]} {self.spec.analysis}>"
+
+    def status(self) -> JobStatus:
+        """Ask every party. A party that does not answer is listed as unreachable; Unreachable is raised when none answers."""
+        reference = wire.JobReference(job=self.id)
+        parties = self._config.charter.parties
+        replies, failures = self._links.try_everyone(parties, lambda _, jobs: jobs.Status(reference, timeout=CALL_SECONDS))
+        if not replies:
+            raise next(iter(failures.values()))
+        states = {member: replies[member].state if member in replies else "unreachable" for member in parties}
+        state = _overall(list(states.values()))
+        ended = next((reply for reply in replies.values() if reply.state == state and reply.code), wire.JobStatus())
+        return JobStatus(self.id, state, states, ended.code, ended.by, min(reply.submitted for reply in replies.values()))
+
+    def events(self, timeout: float | None = None) -> Iterator[JobEvent]:
+        """What happens at all parties, from the first event on, until the job has ended. Raises ResultTimeout, Unreachable."""
+        return iter(Watch(self._links, self.id, self._config.charter.parties, timeout))
+
+    def result(self, timeout: float | None = None, quiet: bool = False) -> Any:
+        """Wait for the end and return the result object; at once when the job has ended before. `timeout` in seconds.
+
+        Raises RefusedByPolicy, RefusedByDisclosureRules, NotEstimable, JobAborted, ResultTimeout, Unreachable, ReceiptInvalid.
+        Interrupting the wait does not end the job.
+        """
+        if self._result is None:
+            started = time.monotonic()
+            self._wait(timeout, quiet)
+            left = CALL_SECONDS if timeout is None else max(1.0, timeout - (time.monotonic() - started))
+            self._result = self._fetch(min(left, CALL_SECONDS))
+        return self._result
+
+    def _wait(self, timeout: float | None, quiet: bool) -> None:
+        title = f"{self.spec.analysis} {self.id[:12]}"
+        try:
+            with progress.shown(title, quiet) as line:
+                for event in self.events(timeout):
+                    line.show(event)
+                    if event.state in FAILED:
+                        raise outcome.explain(event.code, event.by)
+        except KeyboardInterrupt:
+            print(f"The job goes on without you. Fetch its result later: unseen result {self.id[:12]}", file=sys.stderr)
+            raise
+
+    def _fetch(self, seconds: float) -> Any:
+        """The stored shares from the three compute parties, checked, added up and made into a result."""
+        reference = wire.JobReference(job=self.id)
+        compute = self._config.charter.compute
+        releases = self._links.everyone(compute, lambda _, jobs: jobs.Fetch(reference, timeout=seconds))
+        plan = self._analysis.plan
+        opened = plan.opened if self.spec.disclosure == "steps" else ()
+        outputs = (*gate.OUTPUTS, *plan.outputs)
+        answer = reveal(self._config.charter, self.spec, outputs, opened, releases)
+        iterations = answer.receipts[0].iterations
+        return self._analysis.result(open_outputs(outputs, answer.exact, answer.public, iterations, self._context(answer)))
+
+    def _context(self, answer: Answer) -> dict[str, Any]:
+        """What every result object says about where it comes from."""
+        receipt = answer.receipts[0]
+        return {
+            "job": self.id,
+            "parties": self._config.charter.parties,
+            "engine": self.spec.engine,
+            "disclosure": self.spec.disclosure,
+            "warnings": receipt.warnings,
+            "receipt": receipt,
+        }
+
+
+def _overall(states: list[str]) -> str:
+    """A failure anywhere is the job's; otherwise the party furthest behind counts."""
+    for failed in ("refused", "aborted"):
+        if failed in states:
+            return failed
+    known = [state for state in states if state in ORDER]
+    return min(known, key=ORDER.index) if known else "unknown"

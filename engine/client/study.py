@@ -1,0 +1,204 @@
+"""A study as its researcher sees it: ask, and hold jobs and results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from engine import canonical
+from engine import spec as specs
+from engine.analyses.base import Analysis
+from engine.charter import Charter
+from engine.client import config as configs
+from engine.client.config import ResearcherConfig
+from engine.client.job import Job, JobStatus
+from engine.client.links import CALL_SECONDS, Links
+from engine.dictionary import Dictionary
+from engine.errors import SpecError
+from engine.party.policy import compile_question
+from engine.spec import Spec
+from engine.wire.v1 import jobs_pb2 as wire
+
+if TYPE_CHECKING:
+    from engine import results
+
+
+@dataclass(frozen=True)
+class ListedJob:
+    """One of the researcher's own jobs, as the parties list it."""
+
+    id: str
+    spec: Spec
+    state: str
+    submitted: str
+
+
+class Study:
+    """Ask questions with `describe`, `crosstab`, `ols`, `logit`; step by step with `spec`, `submit`, `job`, `jobs`.
+
+    Every question is checked here first, against the charter and its data dictionary; what is wrong with it raises a SpecError
+    before anything is sent. It is then signed and sent to every party, each of which checks it again.
+    """
+
+    def __init__(self, config: ResearcherConfig, assumptions: Sequence[str] = ()) -> None:
+        self._config = config
+        self._links = Links(config)
+        self.assumptions = tuple(assumptions)
+
+    def __repr__(self) -> str:
+        return f"<unseen.Study {self.charter.title!r}: {', '.join(self.charter.hospitals)}>"
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the lines to the parties. Jobs go on."""
+        self._links.close()
+
+    @property
+    def charter(self) -> Charter:
+        return self._config.charter
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """The columns that may be asked for."""
+        return self.charter.parsed_dictionary
+
+    # -- questions ------------------------------------------------------------------------------------------------------
+
+    def describe(
+        self,
+        columns: Sequence[str],
+        by: str | None = None,
+        *,
+        where: str | None = None,
+        complete: Sequence[str] = (),
+        disclosure: str = "result",
+        engine: str = "replicated",
+        timeout: float | None = None,
+    ) -> results.DescribeResult:
+        """n, missing, mean, SD, SE and CI of each column, for everybody or for each level of `by`."""
+        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        return self._ask(
+            self.spec("describe", columns=[columns] if isinstance(columns, str) else columns, by=by, **common), timeout
+        )
+
+    def crosstab(
+        self,
+        formula: str,
+        *,
+        correction: bool = False,
+        where: str | None = None,
+        complete: Sequence[str] = (),
+        disclosure: str = "result",
+        engine: str = "replicated",
+        timeout: float | None = None,
+    ) -> results.CrosstabResult:
+        """The contingency table of `"rows ~ columns"` with its chi-square test (`correction=True`: Yates, for 2 x 2)."""
+        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        return self._ask(self.spec("crosstab", formula=formula, options={"correction": correction}, **common), timeout)
+
+    def ols(
+        self,
+        formula: str,
+        *,
+        vcov: str = "model",
+        cov_params: bool = False,
+        where: str | None = None,
+        complete: Sequence[str] = (),
+        disclosure: str = "result",
+        engine: str = "replicated",
+        timeout: float | None = None,
+    ) -> results.OLSResult:
+        """Linear regression. `vcov`: "model", "HC0", "HC1", "cluster"; `cov_params=True` opens the whole covariance matrix."""
+        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        return self._ask(self.spec("ols", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout)
+
+    def logit(
+        self,
+        formula: str,
+        *,
+        vcov: str = "model",
+        cov_params: bool = False,
+        where: str | None = None,
+        complete: Sequence[str] = (),
+        disclosure: str = "result",
+        engine: str = "replicated",
+        timeout: float | None = None,
+    ) -> results.LogitResult:
+        """Logistic regression of a 0/1 column; `disclosure="steps"` shows the parties the coefficients after each step."""
+        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        return self._ask(self.spec("logit", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout)
+
+    # -- step by step ---------------------------------------------------------------------------------------------------
+
+    def spec(self, analysis: str, **fields: Any) -> Spec:
+        """A checked question with a fresh nonce and expiry; fields as in `Spec`. Raises SpecError and its kin."""
+        lists = {name: list(fields[name]) for name in ("columns", "complete") if name in fields}
+        spec = specs.new(study=self.charter.id, researcher=self._config.identity.name, analysis=analysis, **{**fields, **lists})
+        self.check(spec)
+        return spec
+
+    def check(self, spec: Spec) -> Analysis:
+        """What this question would run and open, by the code that every party runs too. Raises SpecError and its kin."""
+        if spec.researcher != self._config.identity.name:
+            raise SpecError("this question names another researcher; make it with study.spec(...)")
+        return compile_question(spec, self.charter).analysis
+
+    def submit(self, spec: Spec) -> Job:
+        """Sign the question and send it to every party; the same question again is the same job.
+
+        Raises SpecError, NotAuthorised, and Unreachable naming a party that is down: the others drop the job when it expires,
+        and submitting the same spec again, once all are up, starts it.
+        """
+        analysis = self.check(spec)
+        signed = specs.sign(spec, self._config.identity.signing_key)
+        request = wire.SubmitRequest(spec=signed.data, signature=signed.signature)
+        self._links.everyone(self.charter.parties, lambda _, jobs: jobs.Submit(request, timeout=CALL_SECONDS))
+        return Job(self._config, self._links, spec, analysis)
+
+    def job(self, id: str) -> Job:
+        """A job submitted before, by its id or a unique beginning of it."""
+        found = [job for job in self.jobs() if job.id.startswith(id)]
+        if len(found) != 1 or not id:
+            raise SpecError(f"{'several' if len(found) > 1 else 'none'} of your jobs begin with {id!r}; `unseen jobs` lists them")
+        return Job(self._config, self._links, found[0].spec, self.check(found[0].spec))
+
+    def jobs(self) -> list[ListedJob]:
+        """The researcher's own jobs of this study, newest first. Raises Unreachable when no party answers."""
+        replies, failures = self._links.try_everyone(
+            self.charter.parties, lambda _, jobs: jobs.List(wire.ListRequest(), timeout=CALL_SECONDS)
+        )
+        if not replies:
+            raise next(iter(failures.values()))
+        return listed(job for reply in replies.values() for job in reply.jobs)
+
+    def status(self, id: str) -> JobStatus:
+        return self.job(id).status()
+
+    def _ask(self, spec: Spec, timeout: float | None) -> Any:
+        return self.submit(spec).result(timeout)
+
+
+def listed(jobs: Iterable[wire.ListedJob]) -> list[ListedJob]:
+    """One entry for each job, whichever parties listed it. A question that is not the one its id names is left out."""
+    found: dict[str, ListedJob] = {}
+    for job in jobs:
+        id = job.status.job
+        if canonical.digest(job.spec) == id and (id not in found or found[id].state not in ("refused", "aborted")):
+            found[id] = ListedJob(id, specs.parse(job.spec), job.status.state, job.status.submitted)
+    return sorted(found.values(), key=lambda job: job.submitted, reverse=True)
+
+
+def connect(path: str | Path) -> Study:
+    """The study that a researcher.toml points to. Raises ConfigError, CharterError, SignatureInvalid, NotAuthorised.
+
+    Nothing is dialled yet: the first question is.
+    """
+    return Study(configs.load(Path(path)))

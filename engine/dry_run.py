@@ -1,0 +1,121 @@
+"""A whole job in the clear, in one process: the oracle of the conformance suite, and the plan of a job before it runs.
+
+The analysis, the gate and the range plan are those of a real job; only the engine is the plaintext one, which no charter, spec or
+daemon accepts. Run on zeros instead of data, the same code proves that every value of the job fits its ring: bounds follow from
+the declared limits alone, never from the data, so `plan_ranges` raises RangeError for a plan that is one bit over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import native
+from engine.analyses.base import STOPS, Analysis, Opened, Output, Stage, State, Step
+from engine.analyses.opening import open_outputs, reals
+from engine.data.rows import DataSource, Query
+from engine.errors import NotEstimable, RefusedByDisclosureRules
+from engine.party import gate
+from engine.party.gate import GatePolicy
+from protocols.engine import Declared, Secret
+from protocols.plaintext import Plaintext
+
+
+@dataclass(frozen=True)
+class Price:
+    """What the same calls cost on the replicated engine, openings of the outputs not counted."""
+
+    rounds: int
+    bytes_sent: int
+    leakage_log2: float
+
+
+def run_in_clear(
+    analysis: Analysis, sources: Sequence[DataSource], policy: GatePolicy, where: Any = None, context: Mapping[str, Any] | None = None
+) -> Opened:
+    """Run a job over these hospitals. Raises RefusedByDisclosureRules or NotEstimable as a real job would end."""
+    mpc = Plaintext()
+    state, hidden, masked, public = analysis.start(), None, {}, {}
+    for number in range(analysis.plan.max_stages):
+        stage = analysis.stage(state)
+        totals = _contributed(mpc, analysis, stage, state, sources, where, first=number == 0)
+        if number == 0:
+            refuse, masked = gate.check(mpc, totals, analysis.plan, policy, 0)
+        else:
+            refuse = gate.out_of_range(mpc, totals)
+        if _opened(mpc, Output("refused", (), "flag", frac=0), refuse):
+            raise RefusedByDisclosureRules
+        step = analysis.joint(mpc, totals, State(state.stage, state.iteration, state.public, hidden))
+        opened = _open_declared(mpc, stage, step)
+        public.update(opened)
+        if stage.outputs:
+            return _released(mpc, stage, {**masked, **step.outputs}, public, state.iteration, context)
+        hidden = step.hidden
+        state = analysis.advance(state, opened, hidden)
+    raise AssertionError("the analysis did not end within the stages it declared")
+
+
+def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None) -> Price:
+    """Prove that one pass through every stage stays in range, and price it. Raises RangeError, SecurityBudgetExceeded."""
+    mpc = Plaintext()
+    state, hidden, seen = analysis.start(), None, set()
+    while True:
+        stage = analysis.stage(state)
+        guard = gate.declared(analysis.plan, comparisons=0) if not seen else ()
+        totals = _zeros(mpc, (*guard, *stage.contributed))
+        if not seen:
+            gate.check(mpc, totals, analysis.plan, policy or GatePolicy(), 0)
+        step = analysis.joint(mpc, totals, State(state.stage, state.iteration, state.public, hidden))
+        gate.check_declared(stage, step)
+        if stage.outputs:
+            return Price(mpc.cost.rounds, sum(mpc.cost.sent), mpc.meter.leakage_log2)
+        seen.add(stage.name)
+        hidden = step.hidden
+        state = analysis.advance(state, {o.name: np.zeros(o.shape) for o in stage.opened}, hidden)
+
+
+def _contributed(
+    mpc: Plaintext, analysis: Analysis, stage: Stage, state: State, sources: Sequence[DataSource], where: Any, *, first: bool
+) -> dict[str, Secret]:
+    plan = analysis.plan
+    declared = (*gate.declared(plan, comparisons=0), *stage.contributed) if first else stage.contributed
+    for source in sources:
+        counter = gate.Counter(plan)
+        rows = counter.watch(source.rows(Query(plan.columns, plan.listwise, where)))
+        values = dict(analysis.local(rows, state))
+        mpc.contribute({**values, **counter.values(rows.counts, [])} if first else values)
+    return mpc.totals(declared)
+
+
+def _zeros(mpc: Plaintext, declared: Sequence[Declared]) -> dict[str, Secret]:
+    mpc.contribute({each.name: np.zeros(each.shape) for each in declared})
+    return mpc.totals(declared)
+
+
+def _open_declared(mpc: Plaintext, stage: Stage, step: Step) -> dict[str, np.ndarray]:
+    gate.check_declared(stage, step)
+    for name in stage.stops:
+        if _opened(mpc, Output(name, (), "flag", frac=0), step.stops[name]):
+            raise NotEstimable(STOPS[name])
+    return {output.name: _opened(mpc, output, step.opened[output.name]) for output in stage.opened}
+
+
+def _released(
+    mpc: Plaintext,
+    stage: Stage,
+    values: Mapping[str, Secret],
+    public: Mapping[str, np.ndarray],
+    iterations: int,
+    context: Mapping[str, Any] | None,
+) -> Opened:
+    outputs = (*gate.OUTPUTS, *stage.outputs)
+    shares = gate.release(mpc, outputs, values)
+    exact = {output.name: native.to_ints(shares[output.name]) for output in outputs}
+    return open_outputs(outputs, exact, public, iterations, context or {"engine": "plaintext"})
+
+
+def _opened(mpc: Plaintext, output: Output, secret: Secret) -> np.ndarray:
+    return reals(native.to_ints(mpc.release_share(secret)), output.frac)

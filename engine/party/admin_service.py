@@ -1,0 +1,108 @@
+"""What a party's own operator asks of its daemon, over a Unix socket that only the daemon's user can open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from engine.data.rows import Query
+from engine.errors import DataError
+from engine.party import status
+from engine.party.book import Job
+from engine.party.describe import describe_openings, describe_question
+from engine.party.flow import Flow
+from engine.party.jobs_service import rfc3339
+from engine.party.log import Log
+from engine.party.policy import Question
+from engine.party.version import SOFTWARE_VERSION
+from engine.wire.v1 import admin_pb2 as wire
+from engine.wire.v1.admin_pb2_grpc import AdminServicer
+
+Reply = TypeVar("Reply")
+MAX_LISTED = 1000
+
+
+class AdminService(AdminServicer):
+    """The Admin service of one party."""
+
+    def __init__(self, flow: Flow, log: Log) -> None:
+        self._flow, self._log = flow, log
+
+    async def ListJobs(self, request: wire.AdminListRequest, context: Any) -> wire.AdminJobList:
+        jobs = list(self._flow.book)[-MAX_LISTED:]
+        return wire.AdminJobList(jobs=[self._summary(job) for job in jobs])
+
+    async def ShowJob(self, request: wire.AdminJobReference, context: Any) -> wire.AdminJob:
+        async def show() -> wire.AdminJob:
+            job = self._flow.book.find(request.job)
+            shown, question = self._summary(job), self._flow.question(job)
+            plan = question.analysis.plan
+            shown.question = describe_question(job.spec, plan)
+            shown.opens.extend(describe_openings(plan))
+            shown.own_rows = await asyncio.to_thread(self._own_rows, question)
+            shown.spec = job.spec.to_bytes()
+            return shown
+
+        return await self._answer(context, show)
+
+    async def Approve(self, request: wire.AdminJobReference, context: Any) -> wire.AdminJob:
+        async def approve() -> wire.AdminJob:
+            job = self._flow.book.find(request.job)
+            self._flow.approve(job)
+            return self._summary(job)
+
+        return await self._answer(context, approve)
+
+    async def Reject(self, request: wire.AdminJobReference, context: Any) -> wire.AdminJob:
+        async def reject() -> wire.AdminJob:
+            job = self._flow.book.find(request.job)
+            self._flow.reject(job)
+            return self._summary(job)
+
+        return await self._answer(context, reject)
+
+    async def PartyStatus(self, request: wire.PartyStatusRequest, context: Any) -> wire.PartyStatusReply:
+        config = self._flow.config
+        connected = set(self._flow.network.connected())
+        return wire.PartyStatusReply(
+            member=config.name,
+            connected=sorted(connected),
+            missing=[name for name in config.charter.parties if name not in connected and name != config.name],
+            charter=config.charter.id,
+            software_version=SOFTWARE_VERSION,
+        )
+
+    async def _answer(self, context: Any, act: Callable[[], Awaitable[Reply]]) -> Reply:
+        try:
+            return await act()
+        except Exception as error:
+            await status.fail(context, error, self._log)
+
+    def _summary(self, job: Job) -> wire.AdminJob:
+        return wire.AdminJob(
+            job=job.id,
+            state=job.state,
+            code=job.code,
+            researcher=job.spec.researcher,
+            analysis=job.spec.analysis,
+            submitted=rfc3339(job.submitted),
+            expires=job.spec.expires,
+            approvals=sorted(job.approvals),
+        )
+
+    def _own_rows(self, question: Question) -> str:
+        """This hospital's own count behind the question, for its operator alone."""
+        source, plan = self._flow.seat.source, question.analysis.plan
+        if source is None:
+            return "this party holds no data"
+        try:
+            rows = source.rows(Query(plan.columns, plan.listwise, question.where))
+            used = sum(len(batch) for batch in rows)
+        except DataError as error:
+            return f"cannot be counted: {error}"
+        counts = rows.counts
+        return (
+            f"{used} rows ({counts.used} people) of {counts.table}; not selected {counts.complement}, "
+            f"missing values {counts.missing}, out of bounds {counts.out_of_bounds}"
+        )

@@ -1,0 +1,186 @@
+"""The jobs of one party: each with its state, its history for watchers, and who has agreed; rebuilt from the journal at every start.
+
+Every change goes through `JobBook`, in this order: the table allows it (jobs.py), the journal and the audit log hold it, memory shows it,
+watchers wake. What follows a state (a notice, a session, a release) happens after that, in flow.py.
+
+    journal   {"kind": "state", "job", "state", "time", "code", "by", ...facts}
+              {"kind": "approval", "job", "member", "signature"}
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from engine import spec as specs
+from engine.errors import SpecError
+from engine.party import jobs
+from engine.party.audit import AuditLog
+from engine.party.errors import JournalCorrupt, StorageFailed
+from engine.party.jobs import ENDS, State
+from engine.party.journal import Journal, Record
+from engine.party.store import Store
+from engine.spec import SignedSpec, Spec
+
+STRIDE = 1 << 20  # numbers between two states, for progress: an event keeps its number when the daemon restarts
+MAX_PROGRESS = 1000  # progress events kept of one state
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened to a job here."""
+
+    sequence: int
+    time: datetime
+    state: State
+    detail: str = ""
+    code: str = ""
+    by: str = ""
+
+
+@dataclass
+class Job:
+    """One job at this party. Changed by JobBook alone."""
+
+    id: str
+    spec: Spec
+    submitted: datetime
+    state: State = State.RECEIVED
+    code: str = ""
+    by: str = ""
+    approvals: dict[str, str] = field(default_factory=dict)  # member -> its signature, hex
+    facts: dict[str, Any] = field(default_factory=dict)  # what states noted: attempt, session
+    charged: bool = False  # stays true if the job is aborted afterwards
+    events: list[Event] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDS
+
+    @property
+    def shown_by(self) -> str:
+        """The member that ended the job, where the reason may name it."""
+        return self.by if self.code and jobs.reason(self.code).names_member else ""
+
+    @property
+    def expires(self) -> datetime:
+        return datetime.strptime(self.spec.expires, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+class JobBook:
+    """All jobs of this party, by id, in the order in which they came."""
+
+    def __init__(self, journal: Journal, store: Store, audit: AuditLog, *, clock: Callable[[], datetime]) -> None:
+        """Replay the journal. Raises JournalCorrupt, StorageFailed."""
+        self._journal, self.store, self._audit, self.clock = journal, store, audit, clock
+        self._jobs: dict[str, Job] = {}
+        self._open: dict[str, Job] = {}
+        self.on_change: Callable[[Job], None] = lambda job: None
+        for record in journal.records:
+            self._replay(record)
+        journal.records = []
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(list(self._jobs.values()))
+
+    def open_jobs(self) -> list[Job]:
+        """Those that have not ended."""
+        return list(self._open.values())
+
+    def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    def find(self, prefix: str) -> Job:
+        """The one job whose id starts so. Raises SpecError when there is none, or more than one."""
+        found = [job for job in self._jobs.values() if prefix and job.id.startswith(prefix)]
+        if len(found) != 1:
+            raise SpecError(f"{'no job' if not found else 'more than one job'} here starts with {prefix[:64]!r}; `unseen party jobs` lists them")
+        return found[0]
+
+    def receive(self, signed: SignedSpec, spec: Spec) -> Job:
+        """A new job, verified: its bytes are stored, then journalled. Raises StorageFailed, and there is no such job."""
+        now = self.clock()
+        self.store.put_spec(signed)
+        states = [_state_record(signed.job_id, state, now) for state in (State.RECEIVED, State.VERIFIED)]
+        self._audit.append("submitted", job=signed.job_id, member=spec.researcher)
+        self._journal.append(*states)
+        job = Job(signed.job_id, spec, now)
+        self._jobs[job.id] = job
+        for record in states:
+            self._apply(job, record)
+        self.on_change(job)
+        return job
+
+    def move(self, job: Job, state: State, *, code: str = "", by: str = "", **facts: Any) -> None:
+        """One step of the table, durable when this returns. Raises IllegalTransition, StorageFailed (the job stays where it was)."""
+        jobs.check(job.state, state)
+        record = _state_record(job.id, state, self.clock(), code=code, by=by, **facts)
+        self._audit.append("state", job=job.id, state=state, code=code, member=by)
+        self._journal.append(record)
+        self._apply(job, record)
+        self.on_change(job)
+
+    def end(self, job: Job, code: str, by: str) -> None:
+        """Refuse or abort. Holds in memory even where the disk fails: the state left on disk then leads to the same end after a restart."""
+        state = jobs.reason(code).end
+        if job.state is State.CHECKED or job.state is State.CHARGED:
+            state = State.ABORTED
+        jobs.check(job.state, state)
+        try:
+            self.move(job, state, code=code, by=by)
+        except StorageFailed:
+            self._apply(job, _state_record(job.id, state, self.clock(), code=code, by=by))
+            self.on_change(job)
+
+    def approve(self, job: Job, member: str, signature: bytes) -> None:
+        """Note that `member` agrees, with its signed notice. Raises StorageFailed."""
+        if member not in job.approvals:
+            self._journal.append({"kind": "approval", "job": job.id, "member": member, "signature": signature.hex()})
+            job.approvals[member] = signature.hex()
+
+    def progress(self, job: Job, detail: str) -> None:
+        """A public fact of the plan, for watchers; forgotten at a restart."""
+        last = job.events[-1]
+        if not job.ended and last.sequence % STRIDE < MAX_PROGRESS:
+            self._event(job, Event(last.sequence + 1, self.clock(), job.state, detail[:100]))
+
+    def _replay(self, record: Record) -> None:
+        job = self._jobs.get(record["job"])
+        if job is None:
+            if record.get("state") != State.RECEIVED:
+                raise JournalCorrupt("the journal names a job that it does not introduce; restore the state folder from a backup")
+            signed = self.store.spec(record["job"])
+            job = self._jobs[record["job"]] = Job(signed.job_id, specs.parse(signed.data), _time(record["time"]))
+        if record["kind"] == "approval":
+            job.approvals[record["member"]] = record["signature"]
+        else:
+            self._apply(job, record)
+
+    def _apply(self, job: Job, record: Record) -> None:
+        job.state = State(record["state"])
+        self._open[job.id] = job
+        if job.ended:
+            del self._open[job.id]
+        job.code, job.by = record.get("code", ""), record.get("by", "")
+        job.facts.update(record.get("facts", {}))
+        job.charged = job.charged or job.state is State.CHARGED
+        number = (job.events[-1].sequence // STRIDE + 1) * STRIDE if job.events else 0
+        self._event(job, Event(number, _time(record["time"]), job.state, "", job.code, job.shown_by))
+
+    def _event(self, job: Job, event: Event) -> None:
+        job.events.append(event)
+        job.changed.set()
+        job.changed = asyncio.Event()
+
+
+def _state_record(job: str, state: State, time: datetime, *, code: str = "", by: str = "", **facts: Any) -> Record:
+    record: Record = {"kind": "state", "job": job, "state": state.value, "time": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    return record | {key: value for key, value in {"code": code, "by": by, "facts": facts}.items() if value}
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

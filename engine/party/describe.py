@@ -1,0 +1,53 @@
+"""A question in plain language, for the operator who decides about it: what is asked, about whom, and what would open to whom."""
+
+from __future__ import annotations
+
+from engine.analyses.base import STOPS, Output, Plan
+from engine.party import gate
+from engine.spec import Spec
+
+ANALYSES = {
+    "describe": "counts, means and spread",
+    "crosstab": "a table of counts with a chi-square test",
+    "ols": "a linear regression",
+    "logit": "a logistic regression",
+}
+
+_CLASSES = {
+    "count": "a count over all hospitals",
+    "aggregate": "a sum or mean over all hospitals",
+    "estimate": "estimates from all hospitals together",
+    "variance": "their uncertainty",
+    "covariance": "their joint uncertainty",
+    "flag": "yes or no",
+}
+
+
+def describe_question(spec: Spec, plan: Plan) -> str:
+    """A few sentences."""
+    what = ANALYSES.get(spec.analysis, spec.analysis)
+    subject = spec.formula or ", ".join(spec.columns)
+    sentences = [f"{spec.researcher} asks for {what}" + (f" of {subject}" if subject else "") + (f", for each level of {spec.by}." if spec.by else ".")]
+    sentences.append(f"About the people for whom {spec.where}." if spec.where else "About everybody in the study.")
+    sentences.append(f"It reads the columns {', '.join(plan.columns)}.")
+    if plan.listwise:
+        sentences.append(f"People are left out where one of these is missing: {', '.join(plan.listwise)}.")
+    options = ", ".join(f"{key} = {value}" for key, value in sorted(spec.options.items()))
+    if options:
+        sentences.append(f"Options: {options}.")
+    if spec.disclosure == "steps":
+        sentences.append("Its intermediate coefficients are opened to all parties after each step.")
+    return " ".join(sentences)
+
+
+def describe_openings(plan: Plan) -> list[str]:
+    """Everything that can become readable, and for whom; nothing else opens."""
+    lines = ["to all parties: whether a disclosure rule forbids the answer (yes or no, not which or where)"]
+    lines += [f"to all parties, after each of at most {plan.max_stages} steps: {_line(output)}" for output in plan.opened]
+    lines += ["to all parties: whether the answer is determined at all (" + ", ".join(STOPS) + ")"]
+    return lines + [f"to the researcher: {_line(output)}" for output in (*gate.OUTPUTS, *plan.outputs)]
+
+
+def _line(output: Output) -> str:
+    size = " x ".join(map(str, output.shape))
+    return f"{output.name}{f' ({size} numbers)' if size else ''}: {_CLASSES[output.disclosure]}"

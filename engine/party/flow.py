@@ -1,0 +1,364 @@
+"""What a party does next with a job. One event loop; every decision follows from the job's state and the notices received.
+
+    submit      verify, then what the policy says: approve, ask the operator, refuse
+    approve     tell the others; when all parties have approved, the first compute party says `start`
+    session     all open it; a worker thread runs it (sitting.py); the loop stays free for heartbeats and watchers
+    charge      store release and row-set digests, journal, tell the others `charged`
+    release     when all parties have charged, and not before
+
+The first compute party starts one session at a time, and the next when the last has ended. So parties never wait for each other in
+different orders, and every job is compared with every answer released before it (ledger.py): a job that runs beside another could not
+be. All parties charge before any releases, so an answer that anybody can fetch has its digests at every hospital.
+
+An end is told to the others, and told again to whoever still speaks of the job as open. Nothing here waits for a reply: a job in a session ends
+by the transport's deadlines, a charged one after two round deadlines, a waiting one at its expiry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
+
+from engine.charter import Member
+from engine.errors import DataError, NotAuthorised, SignatureInvalid, SpecError
+from engine.party import notices, policy, release, sitting
+from engine.party.book import Job, JobBook
+from engine.party.config import PartyConfig
+from engine.party.errors import StorageFailed
+from engine.party.jobs import ATTEMPT, IN_SESSION, REASONS, WAITING, State
+from engine.party.log import Log
+from engine.party.notices import APPROVED, CHARGED, RELEASED, START
+from engine.party.policy import Decision, Question
+from engine.party.sitting import OpenSession, Seat, Sitting
+from engine.spec import SignedSpec
+from engine.wire.v1.party_link_pb2 import JobNotice
+from protocols.errors import PeerLost, PeerMisbehaved
+
+MAX_WAITING = 256  # open jobs of one researcher
+MAX_EARLY = 1024  # notices of one member about jobs that have not come here yet
+SENDER_AT_FAULT = frozenset({"policy", "internal", "storage", "stopped", "restarted"})
+
+
+class Network(Protocol):
+    """What the flow needs of the links to the other parties (engine.transport.mesh.Mesh)."""
+
+    def connected(self) -> Collection[str]: ...
+    def notify(self, notice: JobNotice) -> None: ...
+    async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> Any: ...
+
+
+class Flow:
+    """The jobs of one party, on their way."""
+
+    def __init__(self, config: PartyConfig, book: JobBook, network: Network, seat: Seat, log: Log) -> None:
+        self.config, self.book, self.network, self.seat, self._log = config, book, network, seat, log
+        self._others = frozenset(config.charter.parties) - {config.name}
+        self._leads = config.charter.compute[0] == config.name
+        self._deadline = config.charter.round_deadline
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="session")
+        self._questions: dict[str, Question] = {}
+        self._started: set[str] = set()
+        self._sessions: dict[str, asyncio.Task[None]] = {}
+        self._links: dict[str, OpenSession] = {}
+        self._charged: dict[str, set[str]] = {}  # job -> members that have charged it
+        self._charged_since: dict[str, float] = {}
+        self._early: dict[str, OrderedDict[str, JobNotice]] = {}
+        self._stopping = False
+
+    # -- the researcher and the operator --------------------------------------------------------------------------------
+
+    async def submit(self, signed: SignedSpec, caller: Member) -> Job:
+        """The job of these bytes, new or known. Raises SpecError, NotAuthorised, SignatureInvalid, Expired, StorageFailed."""
+        spec = policy.authenticate(signed, caller, self.config.charter)
+        if known := self.book.get(signed.job_id):
+            return known
+        spec.check_not_expired(self.book.clock())
+        if sum(job.spec.researcher == caller.name and job.state in WAITING for job in self.book.open_jobs()) >= MAX_WAITING:
+            raise SpecError(f"{MAX_WAITING} of your questions are waiting here; let some of them end first")
+        question = await asyncio.to_thread(policy.compile_question, spec, self.config.charter)
+        if known := self.book.get(signed.job_id):  # the same bytes came twice at once
+            return known
+        job = self.book.receive(signed, spec)
+        self._questions[job.id] = question
+        self._decide(job, question)
+        for member, early in self._early.items():
+            if notice := early.pop(job.id, None):
+                self.on_notice(member, notice)
+        return job
+
+    def approve(self, job: Job) -> None:
+        """This party agrees. Raises SpecError when the job no longer waits for that, StorageFailed."""
+        if job.state is not State.VERIFIED:
+            raise SpecError(f"this job is {job.state}: there is nothing to approve")
+        notice = notices.sign(self.config.identity, job.id, APPROVED)
+        self.book.move(job, State.APPROVED)
+        self.book.approve(job, self.config.name, notice.signature)
+        self.network.notify(notice)
+        self._consider(job)
+
+    def reject(self, job: Job) -> None:
+        """This party refuses. Raises SpecError when the job has begun or ended."""
+        if job.state not in WAITING:
+            raise SpecError(f"this job is {job.state}: it can no longer be rejected")
+        self._end(job, "policy")
+
+    def question(self, job: Job) -> Question:
+        """The compiled question of a job. Raises SpecError when this version no longer understands it."""
+        if job.id not in self._questions:
+            self._questions[job.id] = policy.compile_question(job.spec, self.config.charter)
+        return self._questions[job.id]
+
+    def _decide(self, job: Job, question: Question) -> None:
+        decision = policy.decide(question, self.config.policy)
+        try:
+            if decision is Decision.APPROVE:
+                self.approve(job)
+            elif decision is Decision.REFUSE:
+                self._end(job, "policy")
+        except StorageFailed:
+            self._end(job, "storage")
+
+    # -- the other parties -------------------------------------------------------------------------------------------------
+
+    def on_notice(self, member: str, notice: JobNotice) -> None:
+        """A peer's word about a job. What does not verify is logged and dropped."""
+        try:
+            job_id, verdict = notices.verify(self.config.charter, member, notice)
+        except (SignatureInvalid, NotAuthorised) as error:
+            self._log.warning("notice dropped", member=member, error=type(error).__name__)
+            return
+        job = self.book.get(job_id)
+        if job is None:
+            self._keep_early(member, job_id, notice)
+        elif job.ended:
+            self._answer_ended(job, verdict)
+        elif verdict in REASONS:
+            self._close(job, verdict, by=member if verdict in SENDER_AT_FAULT else "")
+        else:
+            self._hear(job, member, verdict, notice.signature)
+
+    def _hear(self, job: Job, member: str, verdict: str, signature: bytes) -> None:
+        try:
+            if verdict == APPROVED:
+                self.book.approve(job, member, signature)
+        except StorageFailed:
+            self._end(job, "storage")
+            return
+        if verdict == START and member == self.config.charter.compute[0]:
+            self._started.add(job.id)
+        elif verdict in (CHARGED, RELEASED):
+            self._charged.setdefault(job.id, set()).add(member)
+            self._settle(job)
+        self._consider(job)
+
+    def _answer_ended(self, job: Job, verdict: str) -> None:
+        """Tell a peer that still speaks of the job as open. Ends and `released` ask for no reply, so this cannot go back and forth."""
+        if verdict in (APPROVED, START, CHARGED):
+            self._tell(job, RELEASED if job.state is State.RELEASED else job.code)
+
+    def _keep_early(self, member: str, job_id: str, notice: JobNotice) -> None:
+        early = self._early.setdefault(member, OrderedDict())
+        early.pop(job_id, None)
+        early[job_id] = notice
+        if len(early) > MAX_EARLY:
+            early.popitem(last=False)
+
+    def _tell(self, job: Job, verdict: str) -> None:
+        self.network.notify(notices.sign(self.config.identity, job.id, verdict))
+
+    # -- sessions ----------------------------------------------------------------------------------------------------------
+
+    def _consider(self, job: Job) -> None:
+        """Begin, if everybody agrees and it is this job's turn."""
+        if self._leads:
+            self._start_next()
+        elif job.id in self._started and self._agreed(job):
+            self._begin(job)
+
+    def _agreed(self, job: Job) -> bool:
+        return job.state is State.APPROVED and job.approvals.keys() >= set(self.config.charter.parties)
+
+    def _start_next(self) -> None:
+        """At the first compute party: start the oldest job on which all agree, when no other is under way and everybody is there."""
+        under_way = any(job.state in IN_SESSION or job.state is State.CHARGED for job in self.book.open_jobs())
+        if self._stopping or under_way or not self._others <= set(self.network.connected()):
+            return
+        for job in self.book.open_jobs():
+            if self._agreed(job) and job.id not in self._sessions and not self._expire(job):
+                self._tell(job, START)
+                self._begin(job)
+                return
+
+    def _begin(self, job: Job) -> None:
+        if job.id in self._sessions or self._stopping or self._expire(job):
+            return
+        try:
+            self.book.move(job, State.KEYED, attempt=ATTEMPT)
+        except StorageFailed:
+            self._end(job, "storage")
+            return
+        task = asyncio.create_task(self._conduct(job))
+        self._sessions[job.id] = task
+        task.add_done_callback(lambda _: self._sessions.pop(job.id, None))
+
+    async def _conduct(self, job: Job) -> None:
+        """From open links to a charged answer, or an end. Never raises."""
+        try:
+            question = self.question(job)
+            link = await self.network.open_session(bytes.fromhex(job.id), ATTEMPT, 2 * self._deadline)
+            self._links[job.id] = link
+            try:
+                sat = await self._sit(job, question, link)
+                if not job.ended:
+                    self._conclude(job, question, sat)
+            finally:
+                self._links.pop(job.id)
+                link.close()
+        except Exception as error:  # whatever it was, the job ends and the daemon lives
+            self._log.failure("session failed", error, job=job.id)
+            if not job.ended:
+                self._end(job, _code(error), by=self._missing() if isinstance(error, PeerLost) else None)
+
+    async def _sit(self, job: Job, question: Question, link: OpenSession) -> Sitting:
+        loop = asyncio.get_running_loop()
+        self.book.move(job, State.COMPUTING, session=link.agreement.session.hex())
+        charged = [other.id for other in self.book if other.charged]
+        progress = partial(loop.call_soon_threadsafe, self.book.progress, job)
+        work = partial(sitting.sit, link, self.seat, question, partial(self._row_sets, charged), progress)
+        try:
+            return await loop.run_in_executor(self._pool, work)
+        except BaseException as error:
+            if not job.ended and isinstance(error, Exception):
+                self._end(job, _code(error), by=self._missing() if isinstance(error, PeerLost) else None)
+            link.abort("local-failure")
+            raise
+
+    def _row_sets(self, charged: list[str]) -> list[Any]:
+        return [entry for job in charged for entry in self.book.store.row_sets(job)]
+
+    def _conclude(self, job: Job, question: Question, sat: Sitting) -> None:
+        """The gate has spoken, at every party alike."""
+        if sat.outcome.stop is not None:
+            self._close(job, "rules" if sat.outcome.stop == "refused" else sat.outcome.stop, by="")
+            return
+        self.book.move(job, State.CHECKED)
+        data = release.build(job, question, self.config.charter, self.config.identity, sat.outcome, sat.terms, sat.session, sat.times)
+        self.book.store.put_release(job.id, data, sat.outcome.row_sets)
+        self.book.move(job, State.CHARGED)
+        self._charged_since[job.id] = asyncio.get_running_loop().time()
+        self._tell(job, CHARGED)
+        self._settle(job)
+
+    def _settle(self, job: Job) -> None:
+        """Release what everybody has charged."""
+        if job.state is State.CHARGED and self._charged.get(job.id, set()) >= self._others:
+            try:
+                self.book.move(job, State.RELEASED)
+            except StorageFailed:
+                return  # still charged, and stored; the next tick tries again
+            self._forget(job)
+
+    # -- ends --------------------------------------------------------------------------------------------------------------
+
+    def _end(self, job: Job, code: str, by: str | None = None) -> None:
+        """End a job here and tell the others. `by` is this party unless somebody else is known to be the cause."""
+        self._close(job, code, self.config.name if by is None else by)
+        self._tell(job, code)
+
+    def _close(self, job: Job, code: str, by: str) -> None:
+        self.book.end(job, code, by)
+        if link := self._links.get(job.id):
+            link.abort("refused")
+        self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        """Keep of an ended job what the book keeps, and go on with the next."""
+        for table in (self._questions, self._charged, self._charged_since):
+            table.pop(job.id, None)
+        self._started.discard(job.id)
+        if self._leads:
+            asyncio.get_running_loop().call_soon(self._start_next)
+
+    def _missing(self) -> str:
+        """The party that is gone, when it is one."""
+        missing = self._others - set(self.network.connected())
+        return next(iter(missing)) if len(missing) == 1 else ""
+
+    def _expire(self, job: Job) -> bool:
+        if job.state in WAITING and self.book.clock() >= job.expires:
+            self._end(job, "expired", by="")
+            return True
+        return False
+
+    # -- time ----------------------------------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """After a start: what was in a session is aborted, what waits is told again, what was charged is settled with the others."""
+        now = asyncio.get_running_loop().time()
+        for job in self.book.open_jobs():
+            if job.state in IN_SESSION:
+                self._end(job, "restarted")
+            elif job.state is State.CHARGED:
+                self._charged_since[job.id] = now
+                self._tell(job, CHARGED)
+            elif job.state is State.APPROVED and not self._expire(job):
+                self._tell(job, APPROVED)
+            elif job.state in (State.RECEIVED, State.VERIFIED):
+                self._reconsider(job)
+
+    def _reconsider(self, job: Job) -> None:
+        """A job that was waiting for this party when it stopped."""
+        if self._expire(job):
+            return
+        try:
+            if job.state is State.RECEIVED:
+                self.book.move(job, State.VERIFIED)
+            self._decide(job, self.question(job))
+        except (SpecError, StorageFailed) as error:
+            self._end(job, _code(error))
+
+    def tick(self) -> None:
+        """Once a second: what is overdue ends, what was charged is told again, what can start starts."""
+        now = asyncio.get_running_loop().time()
+        for job in self.book.open_jobs():
+            self._expire(job)
+            if job.state is State.CHARGED:
+                self._settle(job)
+            if job.state is State.CHARGED:
+                if now - self._charged_since.get(job.id, now) > 2 * self._deadline:
+                    self._end(job, "peer-lost", by=self._missing())
+                else:
+                    self._tell(job, CHARGED)
+        if self._leads:
+            self._start_next()
+
+    async def stop(self) -> None:
+        """Abort what is in a session, everywhere, and wait until its threads have ended or a deadline has passed."""
+        self._stopping = True
+        for job in self.book.open_jobs():
+            if job.state in IN_SESSION:
+                self._end(job, "stopped")
+        tasks = list(self._sessions.values())
+        for task in tasks:
+            if not any(task is self._sessions.get(job_id) for job_id in self._links):
+                task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._deadline)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _code(error: BaseException) -> str:
+    """What the others are told of a failure. A hospital's data error reads like any answer that the rules forbid: it may depend on its rows."""
+    kinds: list[tuple[type[BaseException], str]] = [
+        (PeerMisbehaved, "peer-misbehaved"),
+        (PeerLost, "peer-lost"),
+        (DataError, "rules"),
+        (StorageFailed, "storage"),
+    ]
+    return next((code for kind, code in kinds if isinstance(error, kind)), "internal")
+
+

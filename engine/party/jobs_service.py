@@ -1,0 +1,124 @@
+"""What a researcher asks of this party, over mutual TLS. The caller is whose pinned certificate opened the connection, and sees own jobs only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+from engine.charter import Charter, Member
+from engine.errors import NotAuthorised
+from engine.party import status
+from engine.party.book import Event, Job
+from engine.party.flow import Flow
+from engine.party.jobs import State
+from engine.party.log import Log
+from engine.party.status import NotThere, NotYet
+from engine.party.version import SOFTWARE_VERSION
+from engine.spec import SignedSpec
+from engine.transport.codes import PROTOCOL_VERSION
+from engine.transport.credentials import peer_member
+from engine.wire.v1 import jobs_pb2 as wire
+from engine.wire.v1.jobs_pb2_grpc import JobsServicer
+
+MAX_LISTED = 1000
+
+
+class JobsService(JobsServicer):
+    """The Jobs service of one party."""
+
+    def __init__(self, flow: Flow, log: Log) -> None:
+        self._flow, self._log = flow, log
+        self._charter: Charter = flow.config.charter
+        self._member = flow.config.name
+
+    async def Hello(self, request: wire.HelloRequest, context: Any) -> wire.HelloReply:
+        try:
+            peer_member(context, self._charter)
+        except NotAuthorised as error:
+            await status.fail(context, error, self._log)
+        return wire.HelloReply(
+            member=self._member,
+            charter=bytes.fromhex(self._charter.id),
+            protocol_version=PROTOCOL_VERSION,
+            software_version=SOFTWARE_VERSION,
+            connected=sorted(self._flow.network.connected()),
+        )
+
+    async def Submit(self, request: wire.SubmitRequest, context: Any) -> wire.JobStatus:
+        try:
+            caller = self._researcher(context)
+            job = await self._flow.submit(SignedSpec(request.spec, request.signature), caller)
+        except Exception as error:
+            await status.fail(context, error, self._log)
+        return self._status(job)
+
+    async def Status(self, request: wire.JobReference, context: Any) -> wire.JobStatus:
+        return self._status(await self._own(request, context))
+
+    async def Watch(self, request: wire.JobReference, context: Any) -> AsyncIterator[wire.JobEvent]:
+        job = await self._own(request, context)
+        sent = 0
+        while True:
+            changed = job.changed
+            for event in job.events[sent:]:
+                yield self._event(job, event)
+                sent += 1
+            if job.ended and sent == len(job.events):
+                return
+            await changed.wait()
+
+    async def Fetch(self, request: wire.JobReference, context: Any) -> wire.Release:
+        job = await self._own(request, context)
+        try:
+            if job.state is not State.RELEASED:
+                raise NotYet(f"this job is {job.state} at {self._member}: there is nothing to fetch")
+            return wire.Release.FromString(self._flow.book.store.release(job.id))
+        except Exception as error:
+            await status.fail(context, error, self._log)
+
+    async def List(self, request: wire.ListRequest, context: Any) -> wire.ListReply:
+        try:
+            caller = self._researcher(context)
+            own = [job for job in self._flow.book if job.spec.researcher == caller.name][-MAX_LISTED:]
+            return wire.ListReply(jobs=[wire.ListedJob(status=self._status(job), spec=job.spec.to_bytes()) for job in own])
+        except Exception as error:
+            await status.fail(context, error, self._log)
+
+    def _researcher(self, context: Any) -> Member:
+        caller = peer_member(context, self._charter)
+        if "researcher" not in caller.roles:
+            raise NotAuthorised(f"{caller.name} is not a researcher of this study")
+        return caller
+
+    async def _own(self, request: wire.JobReference, context: Any) -> Job:
+        """The caller's job of that id. Whether somebody else's exists is not told."""
+        try:
+            caller = self._researcher(context)
+            job = self._flow.book.get(request.job)
+            if job is None or job.spec.researcher != caller.name:
+                raise NotThere("there is no such job of yours here; submit the question to every party")
+            return job
+        except Exception as error:
+            await status.fail(context, error, self._log)
+
+    def _status(self, job: Job) -> wire.JobStatus:
+        return wire.JobStatus(
+            job=job.id, member=self._member, state=job.state, code=job.code, submitted=rfc3339(job.submitted), by=job.shown_by
+        )
+
+    def _event(self, job: Job, event: Event) -> wire.JobEvent:
+        return wire.JobEvent(
+            job=job.id,
+            member=self._member,
+            sequence=event.sequence,
+            time=rfc3339(event.time),
+            state=event.state,
+            detail=event.detail,
+            code=event.code,
+            by=event.by,
+        )
+
+
+def rfc3339(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,105 @@
+"""May this be asked, here, by this caller? Checked by every party itself, on the exact bytes that the researcher signed.
+
+    authenticate    the caller of the TLS connection is a researcher of the charter and signed these bytes     (before parsing)
+    compile         study, analysis, engine, mode and columns are within the charter; the formula is sound
+    decide          what this party's own policy says: approve, ask the operator, or refuse
+
+The first two raise to the researcher and leave no job behind. The third never looks at a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from engine import analyses, canonical
+from engine.analyses.base import Analysis
+from engine.analyses.question import Limits
+from engine.charter import Charter, Member
+from engine.cohort import Condition
+from engine.errors import NotAuthorised, SignatureInvalid, SpecError
+from engine.party.config import ANY, AutomaticRule, PolicySection
+from engine.spec import DOMAIN, SignedSpec, Spec
+
+
+class Decision(Enum):
+    """What a party's policy says to a question that the charter allows."""
+
+    APPROVE = "approve"
+    ASK = "ask"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A spec, compiled against the charter."""
+
+    spec: Spec
+    analysis: Analysis
+    where: Condition | None
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Every dictionary column that the question touches, those that only select people included."""
+        return frozenset(self.analysis.plan.columns) | frozenset(self.spec.complete) | frozenset(self.where.columns if self.where else ())
+
+
+def authenticate(signed: SignedSpec, caller: Member, charter: Charter) -> Spec:
+    """The question, when the caller may ask and has signed it. Raises NotAuthorised, SignatureInvalid, SpecError."""
+    if "researcher" not in caller.roles:
+        raise NotAuthorised(f"{caller.name} is not a researcher of this study")
+    try:
+        spec = signed.open(caller.key_bytes)
+    except SignatureInvalid:
+        _refuse_replay(signed, caller, charter)
+        raise
+    if spec.researcher != caller.name:
+        raise NotAuthorised("the question names another researcher than the one who signed and sent it")
+    return spec
+
+
+def _refuse_replay(signed: SignedSpec, caller: Member, charter: Charter) -> None:
+    """Somebody else's question, sent again by the caller, deserves its own words."""
+    for member in charter.members:
+        if member.name == caller.name:
+            continue
+        try:
+            canonical.verify(member.key_bytes, DOMAIN, signed.data, signed.signature)
+        except SignatureInvalid:
+            continue
+        raise NotAuthorised("this question was signed by another member; only its signer may submit it")
+
+
+def compile_question(spec: Spec, charter: Charter) -> Question:
+    """The question's analysis and cohort. Raises SpecError and its kin."""
+    if spec.study != charter.id:
+        raise SpecError("this question is about another study, or an older charter of this one; ask the coordinator for the current charter")
+    if spec.analysis not in charter.analyses:
+        raise SpecError(f"the charter does not allow {spec.analysis!r}; it allows {', '.join(charter.analyses)}")
+    if spec.engine not in charter.engines:
+        raise SpecError(f"the charter does not allow the engine {spec.engine!r}; it allows {', '.join(charter.engines)}")
+    if spec.disclosure == "steps" and not charter.steps:
+        raise SpecError('the charter does not allow disclosure="steps"; ask with disclosure="result"')
+    dictionary = charter.parsed_dictionary
+    analysis = analyses.build(spec, dictionary, Limits(rows_log2=charter.rows_log2))
+    if spec.disclosure not in analysis.modes:
+        raise SpecError(f"{spec.analysis} runs with disclosure={' or '.join(map(repr, analysis.modes))} only")
+    return Question(spec, analysis, Condition.parse(spec.where, dictionary) if spec.where else None)
+
+
+def decide(question: Question, policy: PolicySection) -> Decision:
+    """`steps` that the policy does not allow is refused; what an automatic rule covers is approved; the rest is the operator's."""
+    if question.spec.disclosure == "steps" and not policy.steps:
+        return Decision.REFUSE
+    if policy.approve == "automatic" and any(covers(rule, question) for rule in policy.automatic):
+        return Decision.APPROVE
+    return Decision.ASK
+
+
+def covers(rule: AutomaticRule, question: Question) -> bool:
+    """Whether one rule lists the researcher, the analysis and every column."""
+    return (
+        rule.researcher == question.spec.researcher
+        and (rule.analyses == ANY or question.spec.analysis in rule.analyses)
+        and (rule.columns == ANY or question.columns <= set(rule.columns))
+    )

@@ -1,0 +1,100 @@
+"""What Fetch sends: this party's shares of the answer, and its signed receipt. Made once, stored, sent again byte for byte."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from engine import receipt as receipts
+from engine.charter import Charter
+from engine.identity import Identity
+from engine.party import gate
+from engine.party.book import Job
+from engine.party.gate import GatePolicy
+from engine.party.policy import Question
+from engine.party.runner import Outcome
+from engine.party.terms import Terms
+from engine.receipt import Receipt
+from engine.wire.v1.jobs_pb2 import PublicArray, Release, SharedArray
+
+TWO_HOSPITALS = "Two hospitals are enough for an answer here: each of the two could subtract its own data from it."
+
+
+def build(
+    job: Job, question: Question, charter: Charter, identity: Identity, outcome: Outcome, terms: Terms, session: bytes, times: tuple[datetime, datetime]
+) -> bytes:
+    """The bytes of a Release message."""
+    receipt = _receipt(job, question, charter, identity.name, outcome, terms, session, times)
+    data, signature = receipts.sign(receipt, identity.signing_key)
+    return Release(
+        job=job.id,
+        session=session,
+        shares=[
+            SharedArray(
+                name=name,
+                shape=released.shares.shape[:-1],
+                limbs=released.shares.shape[-1],
+                frac=released.frac,
+                share=np.ascontiguousarray(released.shares, "<u8").tobytes(),
+            )
+            for name, released in sorted(outcome.shares.items())
+        ],
+        public=[
+            PublicArray(name=name, shape=values.shape, values=np.ascontiguousarray(values, "<f8").tobytes())
+            for name, values in sorted(outcome.public.items())
+        ],
+        receipt=data,
+        receipt_signature=signature,
+    ).SerializeToString(deterministic=True)
+
+
+def _receipt(
+    job: Job, question: Question, charter: Charter, member: str, outcome: Outcome, terms: Terms, session: bytes, times: tuple[datetime, datetime]
+) -> Receipt:
+    spec, plan, meter = question.spec, question.analysis.plan, outcome.meter
+    started, finished = (time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in times)
+    return receipts.build(
+        outputs=(*gate.OUTPUTS, *plan.outputs),
+        opened_to_parties=plan.opened if spec.disclosure == "steps" else (),
+        checks=checks(gate_policy(terms)),
+        member=member,
+        job=job.id,
+        session=session.hex(),
+        study=charter.id,
+        researcher=spec.researcher,
+        analysis=spec.analysis,
+        engine=spec.engine,
+        disclosure=spec.disclosure,
+        parties=charter.parties,
+        approvals=tuple(sorted(job.approvals)),
+        stops=tuple(sorted(set(outcome.opened) - set(outcome.public) - {"refused"})),
+        snapshots=dict(terms.snapshots),
+        iterations=outcome.stages,
+        rounds=meter.rounds,
+        bytes_sent=meter.bytes_sent,
+        leakage_log2=meter.leakage_log2 if meter.leakage else None,
+        started=started,
+        finished=finished,
+        warnings=(TWO_HOSPITALS,) if terms.floors.hospitals < 3 else (),
+    )
+
+
+def gate_policy(terms: Terms) -> GatePolicy:
+    """The floors that the parties agreed on, as the gate takes them."""
+    return GatePolicy(**terms.floors.model_dump())
+
+
+def checks(policy: GatePolicy) -> dict[str, float | None]:
+    """The gate's rules with their floors, as a receipt lists them."""
+    return {
+        "cohort": policy.cohort,
+        "complement": policy.cohort,
+        "cell": policy.cell,
+        "hospitals": policy.hospitals,
+        "residual_df": policy.residual_df,
+        "parameters_share": policy.parameters_share,
+        "differencing": gate.DIFFERENCE,
+        "out_of_bounds_share": gate.OUT_OF_BOUNDS_SHARE,
+        "ranges": None,
+    }

@@ -1,0 +1,89 @@
+"""One session at this party, from the open link to the outcome. Plain synchronous Python, run in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from engine.charter import Floors
+from engine.data.rows import DataSource
+from engine.party import terms
+from engine.party.ledger import EarlierRowSet
+from engine.party.policy import Question
+from engine.party.release import gate_policy
+from engine.party.runner import Outcome, Work
+from engine.party.terms import Terms
+from protocols.session import Session
+
+Run = Callable[[Session, Work], Outcome]
+
+
+class Agreed(Protocol):
+    """What the members agreed on when the session opened."""
+
+    @property
+    def session(self) -> bytes: ...
+
+
+class OpenSession(Protocol):
+    """What the transport gives for a session (engine.transport.session_link.SessionLink). `session()` is called once."""
+
+    @property
+    def agreement(self) -> Agreed: ...
+    def session(self) -> Session: ...
+    def heartbeating(self) -> AbstractContextManager[None]: ...
+    def abort(self, code: str) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Seat:
+    """What this party brings to every session."""
+
+    run: Run
+    floors: Floors
+    steps: bool  # this party's policy allows `steps` mode
+    source: DataSource | None  # None at a party without data
+    digest_key: bytes
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """A session that came to its end."""
+
+    outcome: Outcome
+    terms: Terms
+    session: bytes
+    times: tuple[datetime, datetime]
+
+
+def sit(
+    link: OpenSession, seat: Seat, question: Question, earlier: Callable[[], Sequence[EarlierRowSet]], progress: Callable[[str], None]
+) -> Sitting:
+    """Take part. Raises ProtocolError when a peer is lost or misbehaves, DataError when the own data cannot be read."""
+    session, started = link.session(), seat.clock()
+    agreed = terms.agree(session, seat.floors, _snapshot(link, session, seat.source))
+    work = Work(
+        analysis=question.analysis,
+        policy=gate_policy(agreed),
+        where=question.where,
+        steps=question.spec.disclosure == "steps" and seat.steps,
+        source=seat.source,
+        digest_key=seat.digest_key,
+        earlier=earlier() if session.holds_data else (),
+        progress=progress,
+        alive=link.heartbeating,
+    )
+    outcome = seat.run(session, work)
+    return Sitting(outcome, agreed, session.id, (started, seat.clock()))
+
+
+def _snapshot(link: OpenSession, session: Session, source: Any) -> bytes | None:
+    if not session.holds_data:
+        return None
+    with link.heartbeating():
+        return bytes(source.snapshot())

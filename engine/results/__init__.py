@@ -1,0 +1,8 @@
+"""What a researcher gets back: frozen result objects, one family a module."""
+
+from engine.results.base import Result
+from engine.results.crosstab import CrosstabResult
+from engine.results.describe import DescribeResult
+from engine.results.regression import LogitResult, OLSResult, RegressionResult
+
+__all__ = ["CrosstabResult", "DescribeResult", "LogitResult", "OLSResult", "RegressionResult", "Result"]

@@ -1,0 +1,205 @@
+"""Questions on the real sets, each with a check of its answer against the same analysis on the pooled rows.
+
+The checks hold the "must" column of the accuracy table in docs/accuracy.md. References are refitted to convergence: statsmodels for
+the regressions, scipy and pandas for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.stats as st
+import statsmodels.formula.api as smf
+
+COEFFICIENT = {"describe": 1e-6, "ols": 1e-6, "logit": 1e-4}  # in standard errors
+STANDARD_ERROR = 1e-5  # relative
+STATISTIC = 1e-4  # times max(1, value)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question on one set."""
+
+    dataset: str
+    analysis: str
+    fields: dict[str, Any]
+    check: Callable[[Any, pd.DataFrame, dict[str, Any]], None]
+    disclosure: str = "result"
+    reference: str | None = None  # the formula as the reference package wants it, where it differs
+    tags: tuple[str, ...] = field(default=())
+
+    @property
+    def id(self) -> str:
+        parts = [self.dataset, self.analysis, self.fields.get("formula") or "+".join(self.fields.get("columns", ()))]
+        return "-".join(
+            [*parts, *(str(v) for v in self.fields.get("options", {}).values()), self.fields.get("where", "")]
+        ).rstrip("-")
+
+
+def close(value: Any, reference: Any, tolerance: float, scale: Any = 1.0) -> None:
+    value, reference, scale = (np.asarray(a, dtype=float) for a in (value, reference, scale))
+    assert np.all(np.isfinite(value))
+    assert np.max(np.abs(value - reference) / scale) <= tolerance
+
+
+def close_p(value: Any, reference: Any) -> None:
+    """1e-3 relative above 1e-6, 1e-2 down to 1e-12, nothing below."""
+    value, reference = np.asarray(value, float), np.asarray(reference, float)
+    allowed = np.where(reference > 1e-6, 1e-3, np.where(reference > 1e-12, 1e-2, np.inf))
+    assert np.all(np.abs(value - reference) <= allowed * reference)
+
+
+def selected(frame: pd.DataFrame, fields: dict[str, Any]) -> pd.DataFrame:
+    where = fields.get("where")
+    return frame.query(where, engine="python") if where else frame
+
+
+def check_describe(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None:
+    frame = selected(pooled, fields)
+    table = result.to_frame()
+    for column in fields["columns"]:
+        values = frame[column].dropna().to_numpy(float)
+        row = table.loc[column]
+        assert row["n"] == len(values)
+        close(row["mean"], values.mean(), COEFFICIENT["describe"], st.sem(values))
+        close(row["sd"], values.std(ddof=1), 1e-8, values.std(ddof=1))
+        close(row["skewness"], st.skew(values), 1e-6)
+        close(row["kurtosis"], st.kurtosis(values), 1e-6)
+
+
+def check_quantiles(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None:
+    check_describe(result, pooled, fields)
+    table = result.to_frame()
+    for column in fields["columns"]:
+        values = selected(pooled, fields)[column].dropna().to_numpy(float)
+        found = table.loc[column, ["q1", "median", "q3"]].to_numpy(float)
+        assert np.array_equal(found, np.quantile(values, [0.25, 0.5, 0.75]))
+
+
+def check_crosstab(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None:
+    left, right = (name.strip() for name in fields["formula"].split("~"))
+    frame = selected(pooled, fields)
+    reference = pd.crosstab(frame[left], frame[right])
+    found = result.observed
+    order = (found.index.map(str), found.columns.map(str))
+    reference.index, reference.columns = reference.index.map(str), reference.columns.map(str)
+    assert np.array_equal(found.to_numpy(), reference.loc[order].to_numpy())
+    statistic, p, dof, expected = st.chi2_contingency(found.to_numpy(), correction=False)
+    close(result.statistic, statistic, STATISTIC, max(1.0, statistic))
+    close_p(result.pvalue, p)
+    assert result.dof == dof
+    close(np.asarray(result.expected), expected, 1e-9)
+
+
+def check_ols(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None:
+    model = smf.ols(reference_formula(fields["formula"]), selected(pooled, fields))
+    vcov = fields.get("options", {}).get("vcov", "model")
+    reference = model.fit(**covariance(vcov, model))
+    check_coefficients(result, reference, COEFFICIENT["ols"])
+    for name in ("rsquared", "rsquared_adj", "scale"):
+        close(getattr(result, name), getattr(reference, name), 1e-8, abs(getattr(reference, name)) + 1e-12)
+    for name in ("llf", "aic", "bic"):
+        close(getattr(result, name), getattr(reference, name), STATISTIC)
+    if vcov == "model":
+        close(result.fvalue, reference.fvalue, STATISTIC, max(1.0, reference.fvalue))
+        close_p(result.f_pvalue, reference.f_pvalue)
+    assert (result.nobs, result.df_model, result.df_resid) == (reference.nobs, reference.df_model, reference.df_resid)
+
+
+def check_logit(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None:
+    model = smf.logit(reference_formula(fields["formula"]), selected(pooled, fields))
+    vcov = fields.get("options", {}).get("vcov", "model")
+    reference = model.fit(disp=0, method="newton", tol=1e-14, maxiter=100, **covariance(vcov, model))
+    check_coefficients(result, reference, COEFFICIENT["logit"])
+    close(result.llf, reference.llf, STATISTIC)
+    close(result.llnull, reference.llnull, STATISTIC)
+    assert result.nobs == reference.nobs
+    assert result.converged
+
+
+def check_coefficients(result: Any, reference: Any, tolerance: float) -> None:
+    names = [name.replace("Q('", "").replace("')", "") for name in reference.params.index]
+    params, bse = result.params[names].to_numpy(), result.bse[names].to_numpy()
+    assert len(result.params) == len(names)
+    close(params, reference.params, tolerance, reference.bse)
+    close(bse, reference.bse, STANDARD_ERROR, reference.bse)
+    close(result.tvalues[names], reference.tvalues, STATISTIC, np.maximum(1.0, np.abs(reference.tvalues)))
+    close_p(result.pvalues[names], reference.pvalues)
+    interval = reference.conf_int().to_numpy()
+    close(result.conf_int().loc[names].to_numpy(), interval, 1e-4, reference.bse.to_numpy()[:, None])
+
+
+def reference_formula(formula: str) -> str:
+    """patsy wants Q() around names with dots and np. before functions."""
+    for name in ("ph.ecog", "ph.karno", "pat.karno", "wt.loss"):
+        formula = formula.replace(name, f"Q('{name}')")
+    return formula.replace("log1p(", "np.log1p(").replace("log(", "np.log(")
+
+
+def covariance(vcov: str, model: Any) -> dict[str, Any]:
+    if vcov == "model":
+        return {}
+    if vcov != "cluster":
+        return {"cov_type": vcov}
+    groups = model.data.frame.loc[model.data.row_labels, "person"]
+    return {"cov_type": "cluster", "cov_kwds": {"groups": pd.factorize(groups)[0]}}
+
+
+def describe(dataset: str, *columns: str, check: Any = check_describe, **fields: Any) -> Case:
+    return Case(dataset, "describe", {"columns": list(columns), **fields}, check)
+
+
+def crosstab(dataset: str, formula: str, **fields: Any) -> Case:
+    return Case(dataset, "crosstab", {"formula": formula, **fields}, check_crosstab)
+
+
+def ols(dataset: str, formula: str, vcov: str = "model", **fields: Any) -> Case:
+    return Case(dataset, "ols", {"formula": formula, "options": {"vcov": vcov}, **fields}, check_ols)
+
+
+def logit(dataset: str, formula: str, vcov: str = "model", **fields: Any) -> Case:
+    return Case(dataset, "logit", {"formula": formula, "options": {"vcov": vcov}, **fields}, check_logit, disclosure="steps")
+
+
+RANDHIE = "coins + female + black + xage + linc + disea + physlm"
+BIRTHWT = "age + lwt + black + other + smoke + ht + ui"
+
+CASES = [
+    describe("indo_rct", "age", "risk", check=check_quantiles),
+    describe("indo_rct", "age", where="female == 1"),
+    crosstab("indo_rct", "indo ~ pep_out"),
+    ols("indo_rct", "age ~ indo + female + risk"),
+    ols("indo_rct", "age ~ indo + female + risk", where="age >= 30"),
+    ols("indo_rct", "log(age) ~ indo * female + I(risk ** 2)", "HC1"),
+    logit("indo_rct", "pep_out ~ indo + age + female + risk + sod1"),
+    describe("lung", "age", "time", "wt.loss", check=check_quantiles),
+    crosstab("lung", "sex ~ event"),
+    ols("lung", "time ~ age + sex + ph.karno"),
+    logit("lung", "event ~ age + sex + ph.karno"),
+    describe("randhie", "mdvis", "meddol", "disea"),
+    crosstab("randhie", "site ~ hlthg"),
+    ols("randhie", f"log1p(meddol) ~ {RANDHIE}"),
+    ols("randhie", f"log1p(meddol) ~ {RANDHIE}", "HC1"),
+    logit("randhie", f"hlthg ~ {RANDHIE} + C(site)"),
+    describe("azpro", "los", check=check_quantiles),
+    crosstab("azpro", "procedure ~ admit"),
+    ols("azpro", "los ~ procedure + sex + admit + age75", "HC0"),
+    logit("azpro", "procedure ~ sex + admit + age75 + los"),
+    describe("colon", "age", "nodes", check=check_quantiles),
+    crosstab("colon", "rx ~ status"),
+    ols("colon", "time ~ C(rx) + age + nodes"),
+    logit("colon", "status ~ C(rx) + age + sex + nodes + obstruct"),
+    describe("birthwt", "bwt", "lwt", check=check_quantiles),
+    crosstab("birthwt", "smoke ~ low"),
+    ols("birthwt", f"bwt ~ {BIRTHWT}"),
+    logit("birthwt", f"low ~ {BIRTHWT}"),
+    describe("respiratory", "age"),
+    crosstab("respiratory", "active ~ outcome"),
+    ols("respiratory", "age ~ active + male", "cluster"),
+    logit("respiratory", "outcome ~ active + male + age + baseline + C(center)"),
+    logit("respiratory", "outcome ~ active + male + age + baseline + C(center)", "cluster"),
+]

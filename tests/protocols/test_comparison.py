@@ -1,0 +1,89 @@
+"""Comparisons at every edge: signs at all widths, and the full-width range check on values that broke their bound."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from protocols.engine import LARGE, SMALL, Engine, Secret
+from tests.protocols.three_parties import in_the_clear, on_shares
+
+
+def held_to_both(program, expected: np.ndarray) -> None:
+    for released in (in_the_clear(program)[0], on_shares(program)[0]):
+        np.testing.assert_array_equal(released["x"].ints, expected.astype(object))
+        assert (released["x"].frac, released["x"].bound) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("limbs", "bits"), [(SMALL, k) for k in (2, 3, 4, 5, 8, 33, 40, 63, 64, 65, 66, 127, 128)] + [(LARGE, k) for k in (64, 129, 255, 256)]
+)
+def test_sign_at_every_edge(limbs: int, bits: int) -> None:
+    top = 2 ** (bits - 1) - 1
+    edges = [0, 1, -1, top, -top, top // 2, -(top // 2), top // 2 + 1, -(top // 2) - 1]
+    middles = [s * (2**j + d) for j in range(bits - 1) for d in (-1, 0, 1) for s in (-1, 1) if abs(2**j + d) <= top]
+    values = np.array(edges + middles, dtype=object)
+
+    def program(mpc: Engine) -> dict[str, Secret]:
+        x = mpc.constant(values, limbs=limbs, frac=0)
+        return {"x": mpc.is_negative(x, bits=bits), "default": mpc.is_negative(x)}
+
+    held_to_both(program, values < 0)
+
+
+def test_sign_of_values_shared_at_random() -> None:
+    """constant() shares a value as (v, 0, 0); products carry full-size random components, whose carries run far."""
+    rng = np.random.default_rng(1)
+    values = np.concatenate([rng.integers(-3, 4, size=500), rng.integers(-(2**40), 2**40, size=500)]).astype(np.int64)
+
+    def program(mpc: Engine) -> dict[str, Secret]:
+        x = mpc.mul(mpc.constant(values, frac=0), mpc.constant(1, frac=0))
+        return {"x": mpc.is_negative(x)}
+
+    held_to_both(program, values < 0)
+
+
+def test_less_than() -> None:
+    a = np.array([1.0, 2.0, 3.0, -4.0, 0.0])
+    b = np.array([1.5, 2.0, 2.5, -3.5, 0.0])
+    held_to_both(lambda mpc: {"x": mpc.less_than(mpc.constant(a), mpc.constant(b))}, a < b)
+    held_to_both(lambda mpc: {"x": mpc.less_than(mpc.constant(a), 2.0)}, a < 2)
+
+
+@pytest.mark.parametrize("limbs", [SMALL, LARGE])
+@pytest.mark.parametrize("bound", [0, 1, 2**30, 2**100])
+def test_in_range_for_any_element_of_the_ring(limbs: int, bound: int) -> None:
+    top = 2 ** (64 * limbs - 1)
+    values = np.array([0, 1, -1, bound, -bound, bound + 1, -bound - 1, bound - 1, top - 1, -top, top - bound, -top + bound], dtype=object)
+
+    def program(mpc: Engine) -> dict[str, Secret]:
+        x = _any_element(mpc, values, limbs)
+        return {"x": mpc.in_range(x, bound)}
+
+    held_to_both(program, abs(_signed(values, limbs)) <= bound)
+
+
+def test_in_range_takes_a_bound_for_each_value() -> None:
+    values = np.array([[5, 6], [-5, -6]], dtype=object)
+    bounds = np.array([5, 5], dtype=object)
+    held_to_both(lambda mpc: {"x": mpc.in_range(mpc.constant(values, frac=0), bounds)}, abs(values) <= bounds)
+
+
+def test_shape_of_one_and_shapes_of_none() -> None:
+    held_to_both(lambda mpc: {"x": mpc.is_negative(mpc.constant(-1.0))}, np.asarray(True))
+    held_to_both(lambda mpc: {"x": mpc.is_negative(mpc.constant(np.zeros((0, 3))))}, np.zeros((0, 3)))
+
+
+def _signed(values: np.ndarray, limbs: int) -> np.ndarray:
+    half = 2 ** (64 * limbs - 1)
+    return (values + half) % (2 * half) - half
+
+
+def _any_element(mpc: Engine, values: np.ndarray, limbs: int) -> Secret:
+    """Any ring element under a bound that it breaks."""
+    quarters = mpc.constant(np.array([v // 4 for v in _signed(values, limbs)], dtype=object), limbs=limbs, frac=0)
+    rests = mpc.constant(np.array([v % 4 for v in _signed(values, limbs)], dtype=object), limbs=limbs, frac=0)
+    fourfold = replace(quarters, bound=1) * 4  # the label lies; the ring element is what it is
+    return fourfold + rests
