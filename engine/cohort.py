@@ -233,7 +233,9 @@ class _Parser:
         parts = [part()]
         while self._accept(word):
             parts.append(part())
-        flat = [inner for node in parts for inner in (node.parts if isinstance(node, Junction) and node.word == word else (node,))]
+        flat = [
+            inner for node in parts for inner in (node.parts if isinstance(node, Junction) and node.word == word else (node,))
+        ]
         return Junction(word, tuple(flat)) if len(flat) > 1 else flat[0]
 
     def _not(self) -> Node:
@@ -269,7 +271,11 @@ class _Parser:
             parts.append(self._compare(left, op, right))
             left = right
         if not parts:
-            what = f"'{left.name}' alone is not a condition: compare it, for example {left.name} == 1." if isinstance(left, Column) else HELP
+            what = (
+                f"'{left.name}' alone is not a condition: compare it, for example {left.name} == 1."
+                if isinstance(left, Column)
+                else HELP
+            )
             raise CohortError(f"The condition lacks a comparison at {self._here()}. {what}")
         return parts[0] if len(parts) == 1 else Junction("and", tuple(parts))
 
@@ -280,7 +286,9 @@ class _Parser:
             return self._compare(right, _MIRRORED[op], left)
         if isinstance(right, Column):
             if not (left.numeric and right.numeric):
-                raise CohortError(f"Columns '{left.name}' and '{right.name}' cannot be compared with each other: only numbers can.")
+                raise CohortError(
+                    f"Columns '{left.name}' and '{right.name}' cannot be compared with each other: only numbers can."
+                )
             return Compare(left.name, op, right.name)
         if left.numeric:
             return Compare(left.name, op, self._as_number(left, right))
@@ -302,7 +310,9 @@ class _Parser:
         positions = []
         for literal in literals:
             value = literal.value
-            if isinstance(value, bool) or not any(isinstance(level, str) == isinstance(value, str) for level in column.levels or ()):
+            if isinstance(value, bool) or not any(
+                isinstance(level, str) == isinstance(value, str) for level in column.levels or ()
+            ):
                 kind = "numbers: write them without quotes" if isinstance(value, str) else "texts: put them in quotes"
                 raise CohortError(f"The levels of '{column.name}' are {kind}.")
             positions.append(float(column.level_index(value)))
@@ -310,7 +320,9 @@ class _Parser:
 
     def _as_number(self, column: Column, literal: _Literal) -> float:
         if isinstance(literal.value, str):
-            raise CohortError(f"Column '{column.name}' is a number and cannot be compared with a text. Write the number without quotes.")
+            raise CohortError(
+                f"Column '{column.name}' is a number and cannot be compared with a text. Write the number without quotes."
+            )
         return float(literal.value)
 
     def _values(self) -> list[_Literal]:
@@ -318,7 +330,7 @@ class _Parser:
         if closing == ")":
             self._expect("(")
         values: list[_Literal] = []
-        while not values and not self._at(closing) or values and self._accept(","):
+        while (not values and not self._at(closing)) or (values and self._accept(",")):
             values.append(self._literal_operand())
         self._expect(closing)
         return values
@@ -340,7 +352,7 @@ class _Parser:
             number = float(self.tokens[self.position][1])
             self.position += 1
             return _Literal(-number if text == "-" else number)
-        if kind == "symbol" or kind == "name" and text.casefold() in _WORDS:
+        if kind == "symbol" or (kind == "name" and text.casefold() in _WORDS):
             raise CohortError(f"The condition does not parse at {self._here()}. {HELP}")
         self.position += 1
         if kind == "number":
@@ -351,7 +363,9 @@ class _Parser:
             return _Literal(text.casefold() == "true")
         name = text.strip("`")
         if name == RESERVED:
-            raise CohortError(f"'{RESERVED}' is not a column of the dictionary: a question is always about all hospitals that take part.")
+            raise CohortError(
+                f"'{RESERVED}' is not a column of the dictionary: a question is always about all hospitals that take part."
+            )
         return self.dictionary[name]
 
     def _peek(self) -> str:
@@ -385,7 +399,13 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
     while position < end:
         match = _TOKEN.match(text, position)
         if match is None:
-            hint = " Compare with ==." if text[position:].lstrip()[:1] == "=" else " Use and, or, not." if text[position:].lstrip()[:1] in "&|~!" else ""
+            hint = (
+                " Compare with ==."
+                if text[position:].lstrip()[:1] == "="
+                else " Use and, or, not."
+                if text[position:].lstrip()[:1] in "&|~!"
+                else ""
+            )
             raise CohortError(f"The condition holds something unknown at position {position + 1}.{hint} {HELP}")
         yield match.lastgroup or "", match.group(match.lastgroup or 0)
         position = match.end()

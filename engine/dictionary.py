@@ -47,7 +47,7 @@ _KEYS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column as declared. `bounds` is None for a category only; `levels` are in declared order, the first is the reference."""
+    """One column as declared. `bounds` is None for a category only; `levels` keep their order: the first is the reference."""
 
     name: str
     type: ColumnType
@@ -147,7 +147,9 @@ class Dictionary:
             text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
             return cls.parse(tomllib.loads(text))
         except (OSError, UnicodeDecodeError) as error:
-            raise DictionaryError("The data dictionary's file cannot be read. Check its path and that it is UTF-8 text.") from error
+            raise DictionaryError(
+                "The data dictionary's file cannot be read. Check its path and that it is UTF-8 text."
+            ) from error
         except tomllib.TOMLDecodeError as error:
             raise DictionaryError(f"The data dictionary is not valid TOML: {error}") from error
 
@@ -161,10 +163,10 @@ class Dictionary:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Dictionary):
             return NotImplemented
-        return list(self.columns.items()) == list(other.columns.items()) and self.person == other.person
+        return dict(self.columns) == dict(other.columns) and self.person == other.person  # canonical JSON sorts the names
 
     def __hash__(self) -> int:
-        return hash((tuple(self.columns.items()), self.person))
+        return hash((frozenset(self.columns.items()), self.person))
 
 
 def parse_column(name: str, entry: Any) -> Column:
@@ -173,7 +175,7 @@ def parse_column(name: str, entry: Any) -> Column:
     where = f"Column '{name}'"
     if not isinstance(entry, Mapping):
         raise DictionaryError(f"{where} must be a table: [columns.{name}] with type = ...")
-    kind = entry.get("type")
+    kind: Any = entry.get("type")
     if kind not in get_args(ColumnType):
         raise DictionaryError(f"{where} needs type = one of {', '.join(get_args(ColumnType))}.")
     _refuse_unknown(entry, _KEYS[kind], f"{where} (type {kind})")
@@ -182,9 +184,8 @@ def parse_column(name: str, entry: Any) -> Column:
         raise DictionaryError(f"{where}: grade must be one of {', '.join(get_args(Grade))}.")
     bounds = (0, 1) if kind == "binary" else _parse_bounds(where, entry, kind)
     levels = _parse_levels(where, entry, kind)
-    if kind == "integer" and levels is not None and bounds is not None:
-        if not all(isinstance(level, int) and bounds[0] <= level <= bounds[1] for level in levels):
-            raise DictionaryError(f"{where}: its levels must be whole numbers within its bounds.")
+    if bounds and levels and not all(isinstance(level, int) and bounds[0] <= level <= bounds[1] for level in levels):
+        raise DictionaryError(f"{where}: its levels must be whole numbers within its bounds.")
     return Column(
         name=name,
         type=kind,
@@ -200,9 +201,13 @@ def parse_column(name: str, entry: Any) -> Column:
 def check_name(name: Any) -> None:
     """A column name is identifier-like text, dots allowed. Raises DictionaryError."""
     if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > MAX_TEXT:
-        raise DictionaryError("A column name starts with a letter or underscore and holds letters, digits, underscores and dots only.")
+        raise DictionaryError(
+            "A column name starts with a letter or underscore and holds letters, digits, underscores and dots only."
+        )
     if unicodedata.normalize("NFKC", name) != name:
-        raise DictionaryError(f"Column name {name!r} holds characters that have a plainer form. Write it as {unicodedata.normalize('NFKC', name)!r}.")
+        raise DictionaryError(
+            f"Column name {name!r} holds characters that have a plainer form: write {unicodedata.normalize('NFKC', name)!r}."
+        )
     if name == RESERVED:
         raise DictionaryError(f"'{RESERVED}' is a built-in factor and cannot be a column. Rename the column.")
 
@@ -231,8 +236,10 @@ def _parse_levels(where: str, entry: Mapping[str, Any], kind: str) -> tuple[Leve
         raise DictionaryError(f"{where} needs levels = [...] with 1 to {MAX_LEVELS} entries, the reference level first.")
     seen: set[Level] = set()
     for level in levels:
-        if not (_is_number(level) or isinstance(level, str) and level and level == level.strip() and len(level) <= MAX_TEXT):
-            raise DictionaryError(f"{where}: a level is a number or a text without spaces around it, at most {MAX_TEXT} characters.")
+        if not (_is_number(level) or (isinstance(level, str) and level and level == level.strip() and len(level) <= MAX_TEXT)):
+            raise DictionaryError(
+                f"{where}: a level is a number or a text without spaces around it, at most {MAX_TEXT} characters."
+            )
         if level in seen:
             raise DictionaryError(f"{where} lists a level twice.")
         seen.add(level)
@@ -269,7 +276,9 @@ def _parse_person(section: Any, columns: Mapping[str, Column]) -> str | None:
     name = section["column"]
     check_name(name)
     if name in columns:
-        raise DictionaryError(f"The person column '{name}' identifies people, so it cannot also be a column of the study. Remove [columns.{name}].")
+        raise DictionaryError(
+            f"The person column '{name}' identifies people, so it cannot also be a column of the study. Remove [columns.{name}]."
+        )
     return name  # type: ignore[no-any-return]
 
 

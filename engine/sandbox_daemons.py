@@ -1,46 +1,72 @@
-"""The daemons of a sandbox: one process each, started, awaited, and stopped by their own process ids."""
+"""The daemons of a sandbox: one process each, started, awaited, and stopped by their own process ids.
+
+A daemon says `ready` on its stdout, or closes it by ending; so nothing here polls. Its stderr is its log, in its own folder.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
-from engine.errors import UnseenError
+import engine
 from engine.sandbox_files import Layout
+from native.errors import UnseenError
 
+START_SECONDS = 30.0
 GRACE_SECONDS = 10.0
-LOG_LINES = 5
+LOG_LINES = 3
+PORT_TAKEN = "cannot listen on"
 
 
 class DaemonFailed(UnseenError):
-    """A daemon of the sandbox ended by itself; the message holds the end of its log."""
+    """A daemon of the sandbox ended by itself, or does not come up; the message holds the end of its log."""
+
+
+class PortTaken(DaemonFailed):
+    """Somebody else took the port between our choice and the daemon's start: choose again."""
 
 
 class Daemons:
-    """`python -m engine.cli.main party serve` for each party, in its own session so that Ctrl-C reaches the sandbox alone."""
+    """`unseen party serve` for each party, each in a session of its own, so that Ctrl-C reaches the sandbox alone."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
+        """Start all, and return when all are ready. Raises DaemonFailed, PortTaken; call `stop` then too."""
         for party in self._layout.parties:
             self._running[party] = _spawn(self._layout.config(party), self._layout.log(party))
+        deadline = time.monotonic() + START_SECONDS
+        for party, process in self._running.items():
+            assert process.stdout is not None
+            if not _says_ready(process.stdout, deadline):
+                raise self._failure(party, process)
 
     def pids(self) -> dict[str, int]:
         return {party: process.pid for party, process in self._running.items()}
 
-    def check(self) -> None:
-        """Raises DaemonFailed when one has ended."""
+    def failure(self) -> DaemonFailed | None:
+        """Why one of them has ended by itself; None while all run."""
         for party, process in self._running.items():
             if process.poll() is not None:
-                raise DaemonFailed(
-                    f"the daemon of {party} ended with code {process.returncode}: {_end_of(self._layout.log(party))}"
-                )
+                return self._failure(party, process)
+        return None
+
+    def wait_for_a_failure(self) -> DaemonFailed:
+        """Block until one ends by itself; a daemon at work keeps its stdout open and says nothing more."""
+        by_output = {process.stdout: (party, process) for party, process in self._running.items() if process.stdout}
+        ended, _, _ = select.select(list(by_output), [], [])
+        party, process = by_output[ended[0]]
+        process.wait()
+        return self._failure(party, process)
 
     def stop(self) -> None:
         """SIGTERM to all at once; SIGKILL to those that have not ended within the grace."""
@@ -54,25 +80,42 @@ class Daemons:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
         self._running.clear()
 
-
-def command(arguments: Sequence[str]) -> list[str]:
-    """The same program in the same Python as this one."""
-    return [sys.executable, "-m", "engine.cli.main", *arguments]
+    def _failure(self, party: str, process: subprocess.Popen[bytes]) -> DaemonFailed:
+        log = _end_of(self._layout.log(party))
+        kind = PortTaken if PORT_TAKEN in log else DaemonFailed
+        state = "does not come up" if process.poll() is None else "has ended"
+        return kind(f"the daemon of {party} {state}; the end of {self._layout.log(party)}: {log}")
 
 
 def _spawn(config: Path, log: Path) -> subprocess.Popen[bytes]:
-    with log.open("ab") as output:
+    """The same program, in the same Python and from the same place, as this one."""
+    here = str(Path(engine.__file__).resolve().parent.parent)
+    path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603  our own program with a path that we wrote
             command(["party", "serve", "--config", str(config)]),
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            env={**os.environ, "PYTHONPATH": path},
             start_new_session=True,
         )
 
 
+def command(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "engine.cli.main", *arguments]
+
+
+def _says_ready(stdout: IO[bytes], deadline: float) -> bool:
+    """Wait for the daemon's one line; False when it ends or is silent instead."""
+    readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
+    return bool(readable) and stdout.readline().startswith(b"ready ")
+
+
 def _end_of(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return " | ".join(lines[-LOG_LINES:]) or "its log is empty"
+    return " | ".join(lines[-LOG_LINES:]) or "empty"

@@ -81,6 +81,15 @@ def lay_out(root: Path, files: Mapping[str, Any]) -> Layout:
     return Layout(root, copies, parties)
 
 
+def named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Files by the hospitals' names: their own, or their folders' where all files are called alike (um/visits.csv, ...)."""
+    stems = [path.stem for path in paths]
+    names = stems if len(set(stems)) > 1 or len(paths) == 1 else [path.resolve().parent.name for path in paths]
+    if len(set(names)) != len(names):
+        raise ConfigError("two files have the same name: rename one, or pass a dict of hospital names and files")
+    return dict(zip(names, paths, strict=True))
+
+
 def member_name(name: str) -> str:
     """A hospital's name as a charter writes it: lower-case letters, digits and hyphens, a letter first."""
     plain = re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-")
@@ -207,6 +216,5 @@ def _hospital_toml(party: str, listen: str, file: Path | None, choices: Choices)
     if choices.approve == "automatic":
         lines += ["", "[[policy.automatic]]", f'researcher = "{RESEARCHER}"', 'analyses = ["*"]', 'columns = ["*"]']
     if file is not None:
-        kind = "parquet" if file.suffix.lower() in (".parquet", ".pq") else "csv"
-        lines += ["", "[data]", f'source = "{kind}"', f"path = {json.dumps(file.name)}"]
+        lines += ["", "[data]", f"source = {json.dumps(file.name)}"]
     return "\n".join(lines) + "\n"

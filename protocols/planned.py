@@ -95,10 +95,10 @@ class PlannedEngine(ABC):
         return self._map(x, lambda a: np.ascontiguousarray(np.swapaxes(a, -2, -3)), x.bound)
 
     def stack(self, xs: Sequence[Secret], axis: int = 0) -> Secret:
-        return self._join(xs, lambda arrays: np.stack(arrays, axis if axis >= 0 else axis - 1))
+        return self._join(xs, lambda arrays: np.stack(arrays, range(arrays[0].ndim)[axis]))
 
     def concat(self, xs: Sequence[Secret], axis: int = 0) -> Secret:
-        return self._join(xs, lambda arrays: np.concatenate(arrays, axis if axis >= 0 else axis - 1))
+        return self._join(xs, lambda arrays: np.concatenate(arrays, range(arrays[0].ndim - 1)[axis]))
 
     def sum(self, x: Secret, axis: int | None = None) -> Secret:
         if axis is None:
@@ -129,6 +129,8 @@ class PlannedEngine(ABC):
         if bits == 0:
             return x
         self._require_mine(x)
+        if not 0 < bits <= x.frac:
+            raise MisuseError("truncate drops fractional bits, and only as many as there are")
         bound = self._bound_after(x.bound, bits, x.limbs)
         return self._secret(self._drop(x.data, bits, x.bound), x.frac - bits, bound)
 
@@ -235,6 +237,8 @@ class PlannedEngine(ABC):
         else:
             elements, y_frac, y_bound = self._public_factor(x, y)
         frac = max(x.frac, y_frac) if frac is None else frac
+        if frac < 0:
+            raise MisuseError("a scale has no negative number of fractional bits")
         drop = max(0, x.frac + y_frac - frac)
         bound = terms * x.bound * y_bound
         after = self._bound_after(bound, drop, x.limbs)
@@ -283,4 +287,3 @@ def _sum_axis(a: np.ndarray) -> np.ndarray:
         folded = native.add(a[:half], a[half : 2 * half])
         a = np.concatenate([folded, a[2 * half :]]) if a.shape[0] % 2 else folded
     return np.asarray(a[0])
-

@@ -36,9 +36,7 @@ class Expect:
 class Channel(Protocol):
     """Authenticated, ordered, session-bound messages between the members of one session."""
 
-    def exchange(
-        self, kind: str, send: Mapping[int, np.ndarray], expect: Mapping[int, Expect]
-    ) -> dict[int, np.ndarray]:
+    def exchange(self, kind: str, send: Mapping[int, np.ndarray], expect: Mapping[int, Expect]) -> dict[int, np.ndarray]:
         """One round: send an array to each member named in `send`, wait for one from each named in `expect`.
 
         `kind` names the message in the plan; both ends must call with the same kind at the same step.

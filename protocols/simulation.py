@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import queue
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,10 +33,11 @@ Tamper = Callable[["Frame", int], "Frame | None"]  # (frame, receiver) -> what a
 
 @dataclass(frozen=True)
 class Frame:
-    """One message as it travels."""
+    """One message as it travels: `step` counts its sender's exchanges, `sequence` the frames before it on the same link."""
 
     sender: int
     step: int
+    sequence: int
     kind: str
     payload: np.ndarray
 
@@ -74,7 +75,10 @@ class ReuseRegistry:
         overlaps_right = at < len(ranges) and ranges[at][0] < end
         if overlaps_left or overlaps_right:
             raise KeyStreamReused("a PRF stream would repeat blocks that were used before")
-        ranges.insert(at, (first, end))
+        if at > 0 and ranges[at - 1][1] == first:
+            ranges[at - 1] = (ranges[at - 1][0], end)
+        else:
+            ranges.insert(at, (first, end))
 
 
 class Network:
@@ -117,18 +121,23 @@ class MemoryChannel:
         self._network = network
         self._me = me
         self._steps = 0
+        self._sent: Counter[int] = Counter()
+        self._received: Counter[int] = Counter()
         self.view: list[Frame] = []
 
     def exchange(self, kind: str, send: Mapping[int, np.ndarray], expect: Mapping[int, Expect]) -> dict[int, np.ndarray]:
         step, self._steps = self._steps, self._steps + 1
         for receiver, array in send.items():
-            self._network.deliver(Frame(self._me, step, kind, array.copy()), receiver)
+            self._network.deliver(Frame(self._me, step, self._sent[receiver], kind, array.copy()), receiver)
+            self._sent[receiver] += 1
         return {sender: self._receive(sender, kind, expected) for sender, expected in expect.items()}
 
     def _receive(self, sender: int, kind: str, expected: Expect) -> np.ndarray:
         frame = self._network.next_frame(sender, self._me)
-        if (frame.kind, frame.payload.dtype, frame.payload.shape) != (kind, expected.dtype, expected.shape):
+        planned = (self._received[sender], kind, expected.dtype, expected.shape)
+        if (frame.sequence, frame.kind, frame.payload.dtype, frame.payload.shape) != planned:
             raise PeerMisbehaved("a frame is not the one that the plan holds at this step")
+        self._received[sender] += 1
         self.view.append(frame)
         return frame.payload.copy()
 
@@ -150,7 +159,7 @@ class Outcome:
 @dataclass
 class Simulation:
     """A cast whose randomness follows from `seed`; `secret_seeds` overrides it for single pairs, `entropy_seeds` for single
-members."""
+    members."""
 
     members: int = 3
     hospitals: Sequence[int] = (0, 1, 2)

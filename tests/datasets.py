@@ -124,7 +124,11 @@ class Dataset:
         person = PERSONS.get(self.name)
         if person:
             frames = {h: f.assign(person=h + "/" + f[person].astype(str)) for h, f in frames.items()}
-        return pd.concat(frames.values(), ignore_index=True)
+        pooled = pd.concat(frames.values(), ignore_index=True)
+        for name, column in self.dictionary["columns"].items():
+            if column["type"] == "category":
+                pooled[name] = pd.Categorical(pooled[name], categories=column["levels"])
+        return pooled
 
 
 def load(name: str) -> Dataset:

@@ -1,0 +1,40 @@
+"""The families of statistics. Registering one here makes it askable and enrols it in the conformance suite."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from engine.analyses.base import Analysis
+from engine.analyses.crosstab import Crosstab
+from engine.analyses.describe import Describe
+from engine.analyses.linear import OLS
+from engine.analyses.logistic import Logit
+from engine.analyses.question import Ask, Limits, Question
+from engine.dictionary import Dictionary
+from engine.errors import SpecError
+
+
+class Family(Protocol):
+    """A class of analyses: `build` reads and checks one question."""
+
+    name: str
+    modes: tuple[str, ...]
+
+    def build(self, question: Question, dictionary: Dictionary, limits: Limits) -> Analysis: ...
+
+
+ANALYSES: dict[str, Any] = {family.name: family for family in (Describe, Crosstab, OLS, Logit)}
+
+
+def build(question: Question, dictionary: Dictionary, limits: Limits) -> Analysis:
+    """The analysis that a question asks for. Raises SpecError saying how to mend the question."""
+    family = ANALYSES.get(question.analysis)
+    if family is None:
+        raise SpecError(f"there is no analysis {question.analysis!r}; there are {', '.join(sorted(ANALYSES))}")
+    if question.disclosure not in family.modes:
+        raise SpecError(f"{question.analysis} runs with disclosure={' or '.join(map(repr, family.modes))}, not {question.disclosure!r}")
+    analysis: Analysis = family.build(question, dictionary, limits)
+    return analysis
+
+
+__all__ = ["ANALYSES", "Analysis", "Ask", "Limits", "Question", "build"]

@@ -18,10 +18,14 @@ DAMPED = "sqrt(l) f(l) <= sqrt(2^46) for the damped inverse f (module docstring)
 
 def refined(mpc: Engine, M: Secret, X: Secret, b: Secret) -> tuple[Secret, Secret]:
     """(gamma (d, 1) within GAMMA_LIMIT, 1 where the clamp acted). Three rounds and a clamp."""
-    gamma = mpc.bounded(X @ b, _units(2.0**24), DAMPED)
+    gamma = damped(mpc, X, b)
     residual = mpc.bounded(b - M @ gamma, _units(2.0 * np.sqrt(b.shape[0])), "|b - M gamma| <= |b| (module docstring)")
-    correction = mpc.bounded(X @ residual, _units(2.0**24), DAMPED)
-    return mpc.clamp(gamma + correction, GAMMA_LIMIT)
+    return mpc.clamp(gamma + damped(mpc, X, residual), GAMMA_LIMIT)
+
+
+def damped(mpc: Engine, X: Secret, b: Secret) -> Secret:
+    """X b, (d, 1), for b = Z'e P / N with |e| <= 1. One round."""
+    return mpc.bounded(tight_inverse(mpc, X) @ b, _units(2.0**24), DAMPED)
 
 
 def squared_condition(mpc: Engine, M: Secret, X: Secret) -> Secret:

@@ -76,6 +76,19 @@ class Model:
             flags[term.columns] = term.factor
         return np.flatnonzero(flags)
 
+    @cached_property
+    def constant_columns(self) -> np.ndarray:
+        """Columns that add up to 1 in every row: the intercept, or all levels of a factor; none in a model without a constant."""
+        if self.design.intercept is not None:
+            return np.array([self.design.intercept])
+        for term in self.design.terms:
+            columns = self.design._layout[term.columns]
+            factors = {text: self.design._meanings[text] for column in columns for text, _ in column.parts}
+            if all(level is not None for column in columns for _, level in column.parts):
+                if len(columns) == np.prod([len(meaning.levels) for meaning in factors.values()]):  # type: ignore[union-attr]
+                    return np.arange(len(self.design.names))[term.columns]
+        return np.empty(0, dtype=np.int64)
+
     def plan(self, outputs: tuple[Output, ...], opened: tuple[Output, ...] = (), max_stages: int = 1) -> Plan:
         return Plan(
             columns=self.columns,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from engine.cli import party, researcher, sandbox, study
@@ -17,20 +19,25 @@ app = typer.Typer(
 operator = typer.Typer(cls=Commands, no_args_is_help=True, help="Run a party's daemon, and answer for it.")
 coordinator = typer.Typer(cls=Commands, no_args_is_help=True, help="Set up a study: keys, charter, signatures.")
 
-for command in (
-    sandbox.demo,
-    sandbox.sandbox,
-    researcher.submit,
-    researcher.jobs,
-    researcher.show,
-    researcher.events,
-    researcher.result,
-):
-    app.command()(command)
-for command in (party.serve, party.jobs, party.show, party.approve, party.reject, party.status):
-    operator.command()(command)
-for command in (study.keys, study.draft, study.sign, study.check):
-    coordinator.command()(command)
+GROUPS: tuple[tuple[typer.Typer, tuple[Callable[..., None], ...]], ...] = (
+    (
+        app,
+        (
+            sandbox.demo,
+            sandbox.sandbox,
+            researcher.submit,
+            researcher.jobs,
+            researcher.show,
+            researcher.events,
+            researcher.result,
+        ),
+    ),
+    (operator, (party.serve, party.jobs, party.show, party.approve, party.reject, party.status)),
+    (coordinator, (study.keys, study.draft, study.sign, study.check)),
+)
+for group, commands in GROUPS:
+    for command in commands:
+        group.command()(command)
 app.add_typer(operator, name="party")
 app.add_typer(coordinator, name="study")
 

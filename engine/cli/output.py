@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from engine.errors import ConfigError, SpecError, UnseenError
+from engine.errors import ConfigError, SpecError
+from native.errors import UnseenError
 
 MISUSE, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -20,7 +20,7 @@ MISUSE, FAILED, INTERRUPTED = 2, 1, 130
 class Commands(TyperGroup):
     """A group whose errors of ours are one line on stderr; exit code 2 for what the caller can mend in a file or a question."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except UnseenError as error:

@@ -14,10 +14,11 @@ import grpc
 import typer
 
 from engine.cli.output import print_json, print_table, print_text
-from engine.errors import NotAuthorised, SpecError, Unreachable, UnseenError
+from engine.errors import NotAuthorised, SpecError, Unreachable
 from engine.party import config as party_config
 from engine.wire.v1 import admin_pb2 as wire
 from engine.wire.v1.admin_pb2_grpc import AdminStub
+from native.errors import UnseenError
 
 DEFAULT_CONFIG = Path("hospital.toml")
 CALL_SECONDS = 60.0  # `show` counts the hospital's own rows
@@ -88,7 +89,7 @@ def _admin(config: Path) -> Iterator[tuple[str, AdminStub]]:
         yield loaded.name, AdminStub(channel)
 
 
-def _translate(error: grpc.RpcError, name: str) -> UnseenError:
+def _translate(error: Any, name: str) -> UnseenError:
     code = error.code() if isinstance(error, grpc.Call) else None
     details = str(error.details()) if isinstance(error, grpc.Call) else ""
     if code == grpc.StatusCode.UNAVAILABLE:

@@ -6,15 +6,15 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 
 from engine import errors
 from engine.client.config import ResearcherConfig
-from engine.errors import UnseenError
 from engine.transport import credentials
 from engine.wire.v1.jobs_pb2_grpc import JobsStub
+from native.errors import UnseenError
 
 Reply = TypeVar("Reply")
 
@@ -34,11 +34,14 @@ class Links:
         self._channels: dict[str, grpc.Channel] = {}
         self._lock = threading.Lock()
 
-    def jobs(self, member: str) -> JobsStub:
+    def channel(self, member: str) -> grpc.Channel:
         with self._lock:
             if member not in self._channels:
                 self._channels[member] = self._dial(member)
-            return JobsStub(self._channels[member])
+            return self._channels[member]
+
+    def jobs(self, member: str) -> JobsStub:
+        return JobsStub(self.channel(member))
 
     def _dial(self, member: str) -> grpc.Channel:
         pinned = self._config.charter.member(member)
@@ -99,18 +102,18 @@ def translate(error: grpc.RpcError, member: str, address: str) -> UnseenError:
         kind = getattr(errors, name)
         if named == _kebab(name) and issubclass(kind, _MAY_RAISE):
             return kind(f"{member}: {details}")  # type: ignore[no-any-return]
-    return errors.UnseenError(f"{member}: {details or 'failed; ask its operator to look at the log'}")
+    return UnseenError(f"{member}: {details or 'failed; ask its operator to look at the log'}")
 
 
-def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
+def _code(error: Any) -> grpc.StatusCode | None:
     return error.code() if isinstance(error, grpc.Call) else None
 
 
-def _answer(error: grpc.RpcError) -> tuple[str, str]:
+def _answer(error: Any) -> tuple[str, str]:
     """The code and the text that a party answered with; a stranger's text is made safe to print."""
     if not isinstance(error, grpc.Call):
         return "", ""
-    metadata = {key: value for key, value in error.trailing_metadata() or ()}
+    metadata = dict(error.trailing_metadata() or ())
     text = "".join(c if c.isprintable() else " " for c in str(error.details()))
     return str(metadata.get(_CODE, "")), text[:500].strip()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine.analyses.base import STOPS
-from engine.errors import Expired, JobAborted, NotEstimable, RefusedByDisclosureRules, RefusedByPolicy, UnseenError
+from engine.errors import Expired, JobAborted, NotEstimable, RefusedByDisclosureRules, RefusedByPolicy
 from engine.party.jobs import reason
+from native.errors import UnseenError
 
 
 def explain(code: str, by: str) -> UnseenError:

@@ -140,8 +140,9 @@ class Study:
 
     def spec(self, analysis: str, **fields: Any) -> Spec:
         """A checked question with a fresh nonce and expiry; fields as in `Spec`. Raises SpecError and its kin."""
-        lists = {name: list(fields[name]) for name in ("columns", "complete") if name in fields}
-        spec = specs.new(study=self.charter.id, researcher=self._config.identity.name, analysis=analysis, **{**fields, **lists})
+        for name in {"columns", "complete"} & fields.keys():
+            fields[name] = list(fields[name])
+        spec = specs.new(study=self.charter.id, researcher=self._config.identity.name, analysis=analysis, **fields)
         self.check(spec)
         return spec
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import grpc
 
 from engine.client.links import Links, lost, translate
-from engine.errors import ResultTimeout, Unreachable, UnseenError
+from engine.errors import ResultTimeout, Unreachable
 from engine.wire.v1 import jobs_pb2 as wire
+from native.errors import UnseenError
 
 AWAY_SECONDS = 15.0
 FAILED = frozenset({"refused", "aborted"})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from engine.data.rows import Batch
+from engine.data.rows import Batch, RowCounts
 from engine.dictionary import Dictionary
 
 BATCH_ROWS = 65_536
@@ -19,7 +19,7 @@ USED, MISSING, OUT_OF_BOUNDS, COMPLEMENT = range(4)
 
 @dataclass(frozen=True)
 class Block:
-    """Used rows as arrays: numbers, positions of levels for categories (-1 or NaN = missing); in order of identity when by person."""
+    """Used rows as arrays: numbers, or positions of levels (-1 or NaN = missing). In order of identity when by person."""
 
     arrays: Mapping[str, np.ndarray]
     identities: np.ndarray
@@ -38,7 +38,11 @@ class FrameBuilder:
         }
 
     def batch(self, block: Block, persons: np.ndarray | None) -> Batch:
-        frame = pd.DataFrame({name: self._column(name, block.arrays[name]) for name in self._dtypes}, index=pd.RangeIndex(len(block.identities)), copy=False)
+        frame = pd.DataFrame(
+            {name: self._column(name, block.arrays[name]) for name in self._dtypes},
+            index=pd.RangeIndex(len(block.identities)),
+            copy=False,
+        )
         return Batch(frame, persons, block.identities)
 
     def _column(self, name: str, array: np.ndarray) -> np.ndarray | pd.Categorical:
@@ -86,3 +90,9 @@ def _join(blocks: list[Block]) -> Block:
 
 def _number(identities: np.ndarray, start: int) -> np.ndarray:
     return start + np.concatenate([[0], np.cumsum(identities[1:] != identities[:-1])]).astype(np.int64)
+
+
+def tally(counts: RowCounts, of_status: Sequence[int] | np.ndarray) -> None:
+    """Fill in the counts of a finished pass."""
+    counts.used, counts.missing, counts.out_of_bounds, counts.complement = (int(count) for count in of_status)
+    counts.table = sum(int(count) for count in of_status)

@@ -32,7 +32,7 @@ class Batch:
 
     frame: pd.DataFrame
     persons: np.ndarray | None  # int64 (rows,), equal for rows of one person, sorted; None without a person column
-    identities: np.ndarray  # uint64 (rows,): what makes this row (or its person) the same row in a later query
+    identities: np.ndarray  # uint64 (rows,): what makes this row (even), or its person (odd), the same one in a later query
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -40,7 +40,7 @@ class Batch:
 
 @dataclass
 class RowCounts:
-    """Counts of one pass, in people where the dictionary names a person column, else in rows. Complete when the stream has ended."""
+    """Counts of one pass: people where the dictionary names a person column, else rows. Complete when the stream has ended."""
 
     table: int = 0  # all rows of the table
     complement: int = 0  # not selected by `where` (0 without one)

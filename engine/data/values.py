@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ class Reading:
 
     @property
     def out_of_bounds(self) -> np.ndarray:
-        return np.isnan(self.values) & ~self.missing
+        return np.asarray(np.isnan(self.values) & ~self.missing)
 
 
 def read_column(raw: pd.Series, column: Column, codes: Mapping[str, Level] | None = None, missing: Sequence[str] = ()) -> Reading:
@@ -58,6 +59,8 @@ def read_column(raw: pd.Series, column: Column, codes: Mapping[str, Level] | Non
 
 def to_text(raw: pd.Series) -> np.ndarray:
     """Each value as text without spaces around it; None for null. A whole number has no decimals, whatever its type."""
+    if raw.dtype == np.float32:
+        raw = raw.astype(np.float64)
     return np.array([_text(value) for value in raw.astype(object)], dtype=object)
 
 
@@ -66,14 +69,19 @@ def person_identity(text: str) -> int:
     return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little")
 
 
-def row_identities(columns: Sequence[np.ndarray]) -> np.ndarray:
+def name_people(identities: np.ndarray) -> np.ndarray:
+    """Identities of people are odd, those of rows even: a digest of many can tell what it counts."""
+    return identities | np.uint64(1)
+
+
+def row_identities(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """uint64 (rows,): a stable name of each row, from the values of all its columns (float64, NaN for none).
 
-    The finalizer of splitmix64 (Steele, Lea and Flood 2014), chained over the columns. It need not resist attack: identities
-    stay at the hospital, which enciphers them before anything is kept.
+    The finalizer of splitmix64 (Steele, Lea and Flood 2014), chained over the columns in the order of their names. It need not
+    resist attack: identities stay at the hospital, which enciphers them before anything is kept.
     """
-    state = np.full(len(columns[0]) if columns else 0, 0x9E3779B97F4A7C15, dtype=np.uint64)
-    for values in columns:
+    state = np.full(len(next(iter(columns.values()))), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    for _, values in sorted(columns.items()):
         bits = (values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
         bits[np.isnan(values)] = 0x7FF8000000000000
         state ^= bits
@@ -82,15 +90,15 @@ def row_identities(columns: Sequence[np.ndarray]) -> np.ndarray:
             state *= np.uint64(factor)
         state ^= state >> np.uint64(31)
         state += np.uint64(0x9E3779B97F4A7C15)
-    return state
+    return state & ~np.uint64(1)
 
 
-def _text(value: object) -> str | None:
-    if value is None or value is pd.NA or value is pd.NaT or isinstance(value, float) and np.isnan(value):
+def _text(value: Any) -> str | None:
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
-    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(value) < 2**63:
+    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 2**63:
         return str(int(value))
     return str(value).strip(" \t\r\n")
 
@@ -98,13 +106,14 @@ def _text(value: object) -> str | None:
 def _matches(text: np.ndarray, number: np.ndarray, wanted: tuple[str, ...]) -> np.ndarray:
     """bool (rows,): equal as text, or equal as numbers."""
     numbers = pd.to_numeric(pd.Series(wanted, dtype=object), errors="coerce").dropna().to_numpy(dtype=np.float64)
-    return np.isin(text.astype(str), wanted) & np.array([value is not None for value in text], dtype=bool) | np.isin(number, numbers)
+    texts: np.ndarray = np.isin(text.astype(str), wanted) & np.array([value is not None for value in text], dtype=bool)
+    return texts | np.isin(number, numbers)
 
 
 def _levels(text: np.ndarray, number: np.ndarray, column: Column) -> np.ndarray:
     values = np.full(len(text), np.nan)
     for index, level in enumerate(column.levels or ()):
-        values[text == level if isinstance(level, str) else number == float(level)] = index
+        values[(text == level if isinstance(level, str) else number == float(level)) & np.isnan(values)] = index
     return values
 
 

@@ -77,7 +77,9 @@ class Design:
         intercept = names.index(INTERCEPT) if INTERCEPT in names else None
         center, scale = scale_columns(columns, meanings, intercept)
         response_cells = count_cells([[response]]) if response is not None and _is_binary(response) else ()
-        y_center, y_scale = (0.0, 1.0) if response is None or response_cells else _scaling(response_interval(response), intercept is not None)
+        y_center, y_scale = (
+            (0.0, 1.0) if response is None or response_cells else _scaling(response_interval(response), intercept is not None)
+        )
         return cls(
             formula=canonical(response_name, terms),
             response_name=response_name,
@@ -129,7 +131,10 @@ class Design:
 
             beta = offset + response_scale * T @ gamma
 
-        With (y - cy)/sy = sum_j gamma_j (x_j - c_j)/s_j:  beta_j = sy gamma_j / s_j, and beta_0 = cy + sy (gamma_0 - sum_j gamma_j c_j / s_j).
+        With (y - cy)/sy = sum_j gamma_j (x_j - c_j)/s_j:
+
+            beta_j = sy gamma_j / s_j        beta_0 = cy + sy (gamma_0 - sum_j gamma_j c_j / s_j)
+
         So T is diag(1/s) with -c_j/s_j in the intercept's row, and offset is cy at the intercept. For a linear predictor
         (binary or count response: cy = 0, sy = 1) it is beta = T @ gamma. Covariances map as sy^2 T V T'.
         """
@@ -155,10 +160,14 @@ def read_response(reader: Reader, left: str | None) -> tuple[Numeric | Factor | 
     text = left.strip()
     named = [factor for term in parse_terms(text + " - 1") for factor in term.factors]
     if len(named) != 1:
-        raise FormulaError("The left side of the formula must be one response, for example y or log(y). Put arithmetic into I(...).")
+        raise FormulaError(
+            "The left side of the formula must be one response, for example y or log(y). Put arithmetic into I(...)."
+        )
     response = reader.read_factor(named[0].expr, lookup=named[0].eval_method.value == "lookup")
     if isinstance(response, Factor) and len(response.levels) != 2:
-        raise FormulaError(f"The response '{response.column.name}' is a category with {len(response.levels)} levels: it must be a number or have two levels.")
+        raise FormulaError(
+            f"The response '{response.column.name}' has {len(response.levels)} levels: it must be a number or have two levels."
+        )
     if not response.columns:
         raise FormulaError("The response must be a column of the dictionary.")
     return response, named[0].expr
@@ -215,7 +224,9 @@ def _slices(layout: Sequence[tuple[FormulaTerm, list[DesignColumn]]], meanings: 
 def _scaling(interval: Interval, centred: bool) -> tuple[float, float]:
     low, high = interval
     if low == high:
-        raise FormulaError("A term of the formula has one value only within the dictionary's bounds. Take it out or mend the bounds.")
+        raise FormulaError(
+            "A term of the formula has one value only within the dictionary's bounds. Take it out or mend the bounds."
+        )
     if centred:
         return low + (high - low) / 2, (high - low) / 2
     return 0.0, max(abs(low), abs(high))
@@ -232,4 +243,4 @@ def _is_zero_one(meaning: Numeric | Factor) -> bool:
 
 def _is_binary(response: Numeric | Factor) -> bool:
     """A factor of two levels, or a 0/1 column by itself (not a function of one)."""
-    return isinstance(response, Factor) or isinstance(response, Value) and response.column.pair == (0.0, 1.0)
+    return isinstance(response, Factor) or (isinstance(response, Value) and response.column.pair == (0.0, 1.0))

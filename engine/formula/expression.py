@@ -78,7 +78,9 @@ class Operation:
     def interval(self) -> Interval:
         (a, b), (c, d) = self.left.interval(), self.right.interval()
         if self.op == "/" and c <= 0 <= d:
-            raise FormulaError("A divisor can be 0 within its dictionary bounds. Add a constant to it, or divide the other way round.")
+            raise FormulaError(
+                "A divisor can be 0 within its dictionary bounds. Add a constant to it, or divide the other way round."
+            )
         ends = [_ARITHMETIC[self.op](x, y) for x in (a, b) for y in (c, d)]
         return finite(min(ends), max(ends))
 
@@ -100,8 +102,10 @@ class Power:
     def interval(self) -> Interval:
         low, high = self.base.interval()
         whole = float(self.exponent).is_integer()
-        if self.exponent < 0 and low <= 0 <= high or not whole and low < 0:
-            raise FormulaError("A power is undefined somewhere within the dictionary bounds of its base. Shift the base, or use another exponent.")
+        if (self.exponent < 0 and low <= 0 <= high) or (not whole and low < 0):
+            raise FormulaError(
+                "A power is undefined within the dictionary bounds of its base. Shift the base, or use another exponent."
+            )
         ends = [_power(low, self.exponent), _power(high, self.exponent)]
         if whole and self.exponent % 2 == 0 and low < 0 < high:
             ends.append(0.0)
@@ -123,7 +127,7 @@ class Function:
     def interval(self) -> Interval:
         low, high = self.argument.interval()
         floor, strict, advice = _DOMAINS.get(self.name, (-math.inf, False, ""))
-        if low < floor or strict and low <= floor:
+        if low < floor or (strict and low <= floor):
             raise FormulaError(f"{self.name}() is undefined somewhere within the dictionary bounds of its argument. {advice}")
         if self.name == "abs":
             return (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
@@ -183,7 +187,9 @@ _ARITHMETIC: dict[str, Callable] = {
 def finite(low: float, high: float) -> Interval:
     """The interval itself, or a FormulaError when it overflows."""
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise FormulaError("A term grows beyond any number within the dictionary bounds. Rescale the column, for example I(x / 100).")
+        raise FormulaError(
+            "A term grows beyond any number within the dictionary bounds. Rescale the column, for example I(x / 100)."
+        )
     return low, high
 
 

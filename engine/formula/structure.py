@@ -40,7 +40,7 @@ class _NamesOnly(PandasMaterializer):
     REGISTER_NAME = None  # not to be found by formulaic for anybody else's frames
     REGISTER_INPUTS = ()
 
-    meanings: Meaning = {}
+    meanings: Meaning
 
     @override
     def _lookup(self, name: str) -> tuple[Any, set]:

@@ -30,7 +30,8 @@ MAX_TERMS = 1000
 MAX_EXPONENT = 20
 
 HELP = "A formula reads 'y ~ x1 + x2 + C(x3) + x1:x2'."
-ALLOWED = f"Allowed are arithmetic in I(...), C(column), C(column, Treatment('level')) and {', '.join(f'{name}()' for name in FUNCTIONS)}."
+_CALLS = ", ".join(f"{name}()" for name in FUNCTIONS)
+ALLOWED = f"Allowed are arithmetic in I(...), C(column), C(column, Treatment('level')) and {_CALLS}."
 _OPERATORS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 
 
@@ -56,7 +57,7 @@ def split_sides(text: str) -> tuple[str | None, str]:
             tildes.append(position)
         if depth > MAX_NESTING:
             raise FormulaError(f"The formula nests more than {MAX_NESTING} parentheses. Write it flatter.")
-    if len(tildes) > 1 or tildes and text[tildes[0] + 1 :].strip() == "":
+    if len(tildes) > 1 or (tildes and text[tildes[0] + 1 :].strip() == ""):
         raise FormulaError(f"The formula needs exactly one ~ with terms to its right. {HELP}")
     left = text[: tildes[0]].strip() if tildes else ""
     return left or None, text[tildes[0] + 1 :] if tildes else text
@@ -110,7 +111,9 @@ def _expanded(node: ASTNode, sizes: list[int]) -> int:
     if symbol in ("**", "^"):
         exponent = str(node.args[1])
         if not exponent.isdigit() or not 1 <= int(exponent) <= MAX_EXPONENT:
-            raise FormulaError(f"The exponent of a sum of terms is a whole number from 1 to {MAX_EXPONENT}. Use I(x**2) for the square of a column.")
+            raise FormulaError(
+                f"A sum of terms is raised to a whole number from 1 to {MAX_EXPONENT}. Use I(x**2) for the square of a column."
+            )
         return int(sizes[0] ** int(exponent))
     return max(sum(sizes), 1)
 
@@ -133,7 +136,9 @@ class Reader:
 
     def _column(self, name: str) -> Column:
         if name == RESERVED:
-            raise FormulaError(f"'{RESERVED}' is not a column of the dictionary. Compare hospitals with strata='{RESERVED}' where an analysis offers it.")
+            raise FormulaError(
+                f"'{RESERVED}' is not a dictionary column. Compare hospitals with strata='{RESERVED}' where there is one."
+            )
         return self.dictionary[name]
 
     def _named(self, column: Column) -> Numeric | Factor:
@@ -193,7 +198,9 @@ class Reader:
             raise FormulaError("C() takes a column, and optionally Treatment('level'): C(x) or C(x, Treatment('level')).")
         column = self._column(name)
         if column.values is None:
-            raise FormulaError(f"C({name}) needs the levels of '{name}': declare levels = [...] for it in the data dictionary, or use it as a number.")
+            raise FormulaError(
+                f"C({name}) needs levels: declare levels = [...] for '{name}' in the data dictionary, or use it as a number."
+            )
         contrast = call.args[1] if len(call.args) == 2 else call.keywords[0].value if call.keywords else None
         return Factor(column, column.values, 0 if contrast is None else column.level_index(_reference(contrast)))
 

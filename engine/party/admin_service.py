@@ -36,12 +36,8 @@ class AdminService(AdminServicer):
     async def ShowJob(self, request: wire.AdminJobReference, context: Any) -> wire.AdminJob:
         async def show() -> wire.AdminJob:
             job = self._flow.book.find(request.job)
-            shown, question = self._summary(job), self._flow.question(job)
-            plan = question.analysis.plan
-            shown.question = describe_question(job.spec, plan)
-            shown.opens.extend(describe_openings(plan))
+            shown, question = self._full(job), self._flow.question(job)
             shown.own_rows = await asyncio.to_thread(self._own_rows, question)
-            shown.spec = job.spec.to_bytes()
             return shown
 
         return await self._answer(context, show)
@@ -50,7 +46,7 @@ class AdminService(AdminServicer):
         async def approve() -> wire.AdminJob:
             job = self._flow.book.find(request.job)
             self._flow.approve(job)
-            return self._summary(job)
+            return self._full(job)
 
         return await self._answer(context, approve)
 
@@ -58,7 +54,7 @@ class AdminService(AdminServicer):
         async def reject() -> wire.AdminJob:
             job = self._flow.book.find(request.job)
             self._flow.reject(job)
-            return self._summary(job)
+            return self._full(job)
 
         return await self._answer(context, reject)
 
@@ -90,6 +86,13 @@ class AdminService(AdminServicer):
             expires=job.spec.expires,
             approvals=sorted(job.approvals),
         )
+
+    def _full(self, job: Job) -> wire.AdminJob:
+        shown, plan = self._summary(job), self._flow.question(job).analysis.plan
+        shown.question = describe_question(job.spec, plan)
+        shown.opens.extend(describe_openings(plan))
+        shown.spec = job.spec.to_bytes()
+        return shown
 
     def _own_rows(self, question: Question) -> str:
         """This hospital's own count behind the question, for its operator alone."""

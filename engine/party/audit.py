@@ -2,9 +2,9 @@
 
     {"event": ..., "job": ..., "member": ..., "prev": SHA-256 of the line before, "seq": n, "time": ...}
 
-Whoever alters, removes, inserts or reorders a line breaks every hash behind it, and `verify` says where. A chain alone cannot show that
-its end was cut off: the hash of a line that somebody else holds (`head`) can, and `verify` takes it. The log holds job names, members,
-states and codes; nothing that depends on a patient.
+Whoever alters, removes, inserts or reorders a line breaks every hash behind it, and `verify` says where. A chain alone cannot
+show that its end was cut off: the hash of a line that somebody else holds (`head`) can, and `verify` takes it. The log holds job
+names, members, states and codes; nothing that depends on a patient.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +39,9 @@ class AuditLog:
             if new:
                 sync_folder(path.parent)
         except OSError as error:
-            raise StorageFailed(f"the audit log cannot be opened ({error.strerror}); check the state folder and its disk") from None
+            raise StorageFailed(
+                f"the audit log cannot be opened ({error.strerror}); check the state folder and its disk"
+            ) from None
         self.length, self.head = _walk(data[: self._end])
 
     def append(self, event: str, *, job: str = "", member: str = "", state: str = "", code: str = "") -> None:
@@ -52,20 +55,22 @@ class AuditLog:
                 raise OSError(28, "No space left on device")
             os.fsync(self._handle)
         except OSError as error:
-            try:
+            with suppress(OSError):  # the next line overwrites the same place
                 os.ftruncate(self._handle, self._end)
-            except OSError:
-                pass  # the next line overwrites the same place
-            raise StorageFailed(f"the audit log could not be written ({error.strerror}); check the disk of the state folder") from None
+            raise StorageFailed(
+                f"the audit log could not be written ({error.strerror}); check the disk of the state folder"
+            ) from None
         self._end += len(line) + 1
         self.length, self.head = self.length + 1, canonical.digest(line)
 
     def close(self) -> None:
+        """Later appends fail: the number of a closed file may be another's by then."""
         os.close(self._handle)
+        self._handle = -1
 
 
 def verify(path: Path, head: str | None = None) -> int:
-    """The number of lines of an intact log, which holds the line whose hash is `head`. Raises AuditCorrupt saying where it breaks."""
+    """The number of lines of an intact log that holds the line with the hash `head`. Raises AuditCorrupt: where it breaks."""
     try:
         data = path.read_bytes()
     except OSError:

@@ -1,7 +1,7 @@
-"""The jobs of one party: each with its state, its history for watchers, and who has agreed; rebuilt from the journal at every start.
+"""The jobs of one party: each with its state, its history for watchers, and who has agreed; rebuilt from the journal at a start.
 
-Every change goes through `JobBook`, in this order: the table allows it (jobs.py), the journal and the audit log hold it, memory shows it,
-watchers wake. What follows a state (a notice, a session, a release) happens after that, in flow.py.
+Every change goes through `JobBook`, in this order: the table allows it (jobs.py), the audit log and the journal hold it, memory
+shows it, watchers wake. What follows a state (a notice, a session, a release) happens after that, in flow.py.
 
     journal   {"kind": "state", "job", "state", "time", "code", "by", ...facts}
               {"kind": "approval", "job", "member", "signature"}
@@ -98,7 +98,9 @@ class JobBook:
         """The one job whose id starts so. Raises SpecError when there is none, or more than one."""
         found = [job for job in self._jobs.values() if prefix and job.id.startswith(prefix)]
         if len(found) != 1:
-            raise SpecError(f"{'no job' if not found else 'more than one job'} here starts with {prefix[:64]!r}; `unseen party jobs` lists them")
+            raise SpecError(
+                f"{'no job' if not found else 'more than one job'} here starts with {prefix[:64]!r}; see `unseen party jobs`"
+            )
         return found[0]
 
     def receive(self, signed: SignedSpec, spec: Spec) -> Job:
@@ -116,7 +118,7 @@ class JobBook:
         return job
 
     def move(self, job: Job, state: State, *, code: str = "", by: str = "", **facts: Any) -> None:
-        """One step of the table, durable when this returns. Raises IllegalTransition, StorageFailed (the job stays where it was)."""
+        """One step of the table, durable on return. Raises IllegalTransition, StorageFailed: the job stays where it was."""
         jobs.check(job.state, state)
         record = _state_record(job.id, state, self.clock(), code=code, by=by, **facts)
         self._audit.append("state", job=job.id, state=state, code=code, member=by)
@@ -125,7 +127,7 @@ class JobBook:
         self.on_change(job)
 
     def end(self, job: Job, code: str, by: str) -> None:
-        """Refuse or abort. Holds in memory even where the disk fails: the state left on disk then leads to the same end after a restart."""
+        """Refuse or abort. Holds in memory even where the disk fails; the state on disk then leads to an end after a restart."""
         state = jobs.reason(code).end
         if job.state is State.CHECKED or job.state is State.CHARGED:
             state = State.ABORTED

@@ -1,27 +1,27 @@
 """hospital.toml: everything a party's operator decides. Unknown keys are errors; paths are relative to the file.
 
-    [party]
-    name = "um"                      # as the charter calls this member
-    charter = "charter.json"         # the agreement that all members signed
-    keys = "keys"                    # the folder that `unseen keys` wrote
-    state = "state"                  # jobs, journal, audit log, admin socket: private to the daemon, to be backed up
-    listen = "0.0.0.0:7443"          # where the others reach this party
-    metrics = "127.0.0.1:9464"       # optional: Prometheus metrics, without data
-    log_level = "info"               # optional: debug, info, warning, error
+[party]
+name = "um"                      # as the charter calls this member
+charter = "charter.json"         # the agreement that all members signed
+keys = "keys"                    # the folder that `unseen keys` wrote
+state = "state"                  # jobs, journal, audit log, admin socket: private to the daemon, to be backed up
+listen = "0.0.0.0:7443"          # where the others reach this party
+metrics = "127.0.0.1:9464"       # optional: Prometheus metrics, without data
+log_level = "info"               # optional: debug, info, warning, error
 
-    [policy]
-    approve = "by-hand"              # or "automatic": questions that a rule below covers need no operator
-    steps = false                    # allow questions that open coefficients to the parties after each step
+[policy]
+approve = "by-hand"              # or "automatic": questions that a rule below covers need no operator
+steps = false                    # allow questions that open coefficients to the parties after each step
 
-    [[policy.automatic]]
-    researcher = "ana"
-    analyses = ["describe", "ols"]   # or ["*"]
-    columns = ["age", "indo"]        # or ["*"]; every column that a question touches must be listed, those of `where` too
+[[policy.automatic]]
+researcher = "ana"
+analyses = ["describe", "ols"]   # or ["*"]
+columns = ["age", "indo"]        # or ["*"]; every column that a question touches must be listed, those of `where` too
 
-    [policy.floors]                  # optional: stricter than the charter's; a laxer one has no effect
-    cohort = 20
+[policy.floors]                  # optional: stricter than the charter's; a laxer one has no effect
+cohort = 20
 
-    [data]                           # hospitals only: how the own tables map to the study's dictionary
+[data]                           # hospitals only: how the own tables map to the study's dictionary
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ def load(path: Path) -> PartyConfig:
         raise NotAuthorised(f"{name!r} is no party of this charter; its parties are: {', '.join(charter.parties)}")
     identity = identities.load(name, folder / file.party.keys)
     if identity.public_key != charter.member(name).public_key:
-        raise NotAuthorised(f"the keys folder holds other keys than the charter pins for {name!r}; point `keys` at the right folder")
+        raise NotAuthorised(
+            f"the keys folder holds other keys than the charter pins for {name!r}; point `keys` at the right folder"
+        )
     _check_data(file, charter)
     _check_policy(path.name, file.policy, charter)
     party = file.party
@@ -202,7 +204,9 @@ def _check_data(file: File, charter: Charter) -> None:
 def _check_policy(name: str, policy: PolicySection, charter: Charter) -> None:
     """A rule that names nobody, or nothing, would silently cover nothing."""
     if policy.automatic and policy.approve == "by-hand":
-        raise ConfigError(f'{name}: [[policy.automatic]] has no effect while approve = "by-hand"; write approve = "automatic", or leave it out')
+        raise ConfigError(
+            f'{name}: [[policy.automatic]] has no effect while approve = "by-hand"; write approve = "automatic", or leave it out'
+        )
     known = {
         "researcher": list(charter.researchers),
         "analyses": list(charter.analyses),
@@ -214,4 +218,6 @@ def _check_policy(name: str, policy: PolicySection, charter: Charter) -> None:
                 continue
             for word in words:
                 if word not in known[key]:
-                    raise ConfigError(f"{name}: policy.automatic.{key} holds {word!r}, which the charter does not{suggest(word, known[key])}")
+                    raise ConfigError(
+                        f"{name}: policy.automatic.{key} holds {word!r}, which the charter does not{suggest(word, known[key])}"
+                    )

@@ -27,7 +27,11 @@ def describe_question(spec: Spec, plan: Plan) -> str:
     """A few sentences."""
     what = ANALYSES.get(spec.analysis, spec.analysis)
     subject = spec.formula or ", ".join(spec.columns)
-    sentences = [f"{spec.researcher} asks for {what}" + (f" of {subject}" if subject else "") + (f", for each level of {spec.by}." if spec.by else ".")]
+    sentences = [
+        f"{spec.researcher} asks for {what}"
+        + (f" of {subject}" if subject else "")
+        + (f", for each level of {spec.by}." if spec.by else ".")
+    ]
     sentences.append(f"About the people for whom {spec.where}." if spec.where else "About everybody in the study.")
     sentences.append(f"It reads the columns {', '.join(plan.columns)}.")
     if plan.listwise:

@@ -1,10 +1,10 @@
 """What can go wrong in the daemon alone.
 
-    UnseenError
-    |-- IllegalTransition        a job was asked to do what its state does not allow: a bug, caught before anything is written
-    |-- StorageFailed            the disk did not take a record: the act that it would have allowed does not happen
-    |-- JournalCorrupt           a stored record is not what was written: the daemon does not start on it
-    `-- AuditCorrupt             the audit log was altered, reordered or cut
+UnseenError
+|-- IllegalTransition        a job was asked to do what its state does not allow: a bug, caught before anything is written
+|-- StorageFailed            the disk did not take a record: the act that it would have allowed does not happen
+|-- JournalCorrupt           a stored record is not what was written: the daemon does not start on it
+`-- AuditCorrupt             the audit log was altered, reordered or cut
 """
 
 from native.errors import UnseenError

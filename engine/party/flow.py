@@ -6,12 +6,12 @@
     charge      store release and row-set digests, journal, tell the others `charged`
     release     when all parties have charged, and not before
 
-The first compute party starts one session at a time, and the next when the last has ended. So parties never wait for each other in
-different orders, and every job is compared with every answer released before it (ledger.py): a job that runs beside another could not
-be. All parties charge before any releases, so an answer that anybody can fetch has its digests at every hospital.
+The first compute party starts one session at a time, and the next when the last has ended. So parties never wait for each other
+in different orders, and every job is compared with every answer released before it (ledger.py), which two jobs side by side could
+not be. All parties charge before any releases, so an answer that anybody can fetch has its digests at every hospital.
 
-An end is told to the others, and told again to whoever still speaks of the job as open. Nothing here waits for a reply: a job in a session ends
-by the transport's deadlines, a charged one after two round deadlines, a waiting one at its expiry.
+An end is told to the others, and told again to whoever still speaks of the job as open. Nothing here waits for a reply: a job in
+a session ends by the transport's deadlines, a charged one after two round deadlines, a waiting one at its expiry.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol
 
@@ -33,7 +32,7 @@ from engine.party.jobs import ATTEMPT, IN_SESSION, REASONS, WAITING, State
 from engine.party.log import Log
 from engine.party.notices import APPROVED, CHARGED, RELEASED, START
 from engine.party.policy import Decision, Question
-from engine.party.sitting import OpenSession, Seat, Sitting
+from engine.party.sitting import OpenSession, Seat, Sitting, in_thread
 from engine.spec import SignedSpec
 from engine.wire.v1.party_link_pb2 import JobNotice
 from protocols.errors import PeerLost, PeerMisbehaved
@@ -59,7 +58,6 @@ class Flow:
         self._others = frozenset(config.charter.parties) - {config.name}
         self._leads = config.charter.compute[0] == config.name
         self._deadline = config.charter.round_deadline
-        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="session")
         self._questions: dict[str, Question] = {}
         self._started: set[str] = set()
         self._sessions: dict[str, asyncio.Task[None]] = {}
@@ -156,7 +154,7 @@ class Flow:
         self._consider(job)
 
     def _answer_ended(self, job: Job, verdict: str) -> None:
-        """Tell a peer that still speaks of the job as open. Ends and `released` ask for no reply, so this cannot go back and forth."""
+        """Tell a peer that still speaks of the job as open. No reply is due to a reply, so this cannot go back and forth."""
         if verdict in (APPROVED, START, CHARGED):
             self._tell(job, RELEASED if job.state is State.RELEASED else job.code)
 
@@ -183,7 +181,7 @@ class Flow:
         return job.state is State.APPROVED and job.approvals.keys() >= set(self.config.charter.parties)
 
     def _start_next(self) -> None:
-        """At the first compute party: start the oldest job on which all agree, when no other is under way and everybody is there."""
+        """At the first compute party: start the oldest job on which all agree, when none is under way and everybody is there."""
         under_way = any(job.state in IN_SESSION or job.state is State.CHARGED for job in self.book.open_jobs())
         if self._stopping or under_way or not self._others <= set(self.network.connected()):
             return
@@ -227,10 +225,13 @@ class Flow:
         loop = asyncio.get_running_loop()
         self.book.move(job, State.COMPUTING, session=link.agreement.session.hex())
         charged = [other.id for other in self.book if other.charged]
-        progress = partial(loop.call_soon_threadsafe, self.book.progress, job)
+
+        def progress(detail: str) -> None:
+            loop.call_soon_threadsafe(self.book.progress, job, detail)
+
         work = partial(sitting.sit, link, self.seat, question, partial(self._row_sets, charged), progress)
         try:
-            return await loop.run_in_executor(self._pool, work)
+            return await in_thread(work)
         except BaseException as error:
             if not job.ended and isinstance(error, Exception):
                 self._end(job, _code(error), by=self._missing() if isinstance(error, PeerLost) else None)
@@ -246,7 +247,9 @@ class Flow:
             self._close(job, "rules" if sat.outcome.stop == "refused" else sat.outcome.stop, by="")
             return
         self.book.move(job, State.CHECKED)
-        data = release.build(job, question, self.config.charter, self.config.identity, sat.outcome, sat.terms, sat.session, sat.times)
+        data = release.build(
+            job, question, self.config.charter, self.config.identity, sat.outcome, sat.terms, sat.session, sat.times
+        )
         self.book.store.put_release(job.id, data, sat.outcome.row_sets)
         self.book.move(job, State.CHARGED)
         self._charged_since[job.id] = asyncio.get_running_loop().time()
@@ -297,7 +300,7 @@ class Flow:
     # -- time ----------------------------------------------------------------------------------------------------------------
 
     def recover(self) -> None:
-        """After a start: what was in a session is aborted, what waits is told again, what was charged is settled with the others."""
+        """After a start: what was in a session is aborted, what waits or was charged is told again."""
         now = asyncio.get_running_loop().time()
         for job in self.book.open_jobs():
             if job.state in IN_SESSION:
@@ -337,22 +340,20 @@ class Flow:
             self._start_next()
 
     async def stop(self) -> None:
-        """Abort what is in a session, everywhere, and wait until its threads have ended or a deadline has passed."""
+        """Abort what is in a session, everywhere, and wait a deadline for its threads; one that reads rows is left behind."""
         self._stopping = True
         for job in self.book.open_jobs():
             if job.state in IN_SESSION:
                 self._end(job, "stopped")
-        tasks = list(self._sessions.values())
-        for task in tasks:
-            if not any(task is self._sessions.get(job_id) for job_id in self._links):
-                task.cancel()
+        tasks = dict(self._sessions)
+        for job_id in tasks.keys() - self._links.keys():
+            tasks[job_id].cancel()  # still opening
         if tasks:
-            await asyncio.wait(tasks, timeout=self._deadline)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+            await asyncio.wait(tasks.values(), timeout=self._deadline)
 
 
 def _code(error: BaseException) -> str:
-    """What the others are told of a failure. A hospital's data error reads like any answer that the rules forbid: it may depend on its rows."""
+    """What the others are told of a failure. A data error may depend on rows: it reads like an answer that the rules forbid."""
     kinds: list[tuple[type[BaseException], str]] = [
         (PeerMisbehaved, "peer-misbehaved"),
         (PeerLost, "peer-lost"),
@@ -360,5 +361,3 @@ def _code(error: BaseException) -> str:
         (StorageFailed, "storage"),
     ]
     return next((code for kind, code in kinds if isinstance(error, kind)), "internal")
-
-

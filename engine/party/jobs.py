@@ -81,12 +81,16 @@ class Reason:
 
 
 REASONS: dict[str, Reason] = {
-    "policy": Reason(_S.REFUSED, "A party's operator or policy rejected the question. Ask its operator what it would allow.", True),
+    "policy": Reason(
+        _S.REFUSED, "A party's operator or policy rejected the question. Ask its operator what it would allow.", True
+    ),
     "expired": Reason(_S.REFUSED, "The question expired before all parties had agreed. Submit it again with a later expiry."),
     "rules": Reason(_S.REFUSED, REFUSAL),
     **{name: Reason(_S.REFUSED, text) for name, text in STOPS.items()},
     "peer-lost": Reason(_S.ABORTED, "A party could not be reached or fell silent. Ask again when all parties are up.", True),
-    "peer-misbehaved": Reason(_S.ABORTED, "A party sent what the plan does not hold. Ask the parties to compare their versions.", True),
+    "peer-misbehaved": Reason(
+        _S.ABORTED, "A party sent what the plan does not hold. Ask the parties to compare their versions.", True
+    ),
     "internal": Reason(_S.ABORTED, "A party failed. Its operator finds the cause in its log.", True),
     "storage": Reason(_S.ABORTED, "A party could not write to its disk. Ask again when its operator has made room.", True),
     "stopped": Reason(_S.ABORTED, "A party was shut down while the job ran. Ask again.", True),

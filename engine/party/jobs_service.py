@@ -1,4 +1,7 @@
-"""What a researcher asks of this party, over mutual TLS. The caller is whose pinned certificate opened the connection, and sees own jobs only."""
+"""What a researcher asks of this party, over mutual TLS: the caller is whose pinned certificate opened the connection.
+
+Nobody but the researcher who signed a question can see its job, or learn that there is one.
+"""
 
 from __future__ import annotations
 

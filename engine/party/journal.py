@@ -56,7 +56,9 @@ class Journal:
             self._sync(self._handle)
         except OSError as error:
             self._take_back()
-            raise StorageFailed(f"the journal could not be written ({error.strerror}); check the disk of the state folder") from None
+            raise StorageFailed(
+                f"the journal could not be written ({error.strerror}); check the disk of the state folder"
+            ) from None
         self._end += len(data)
         self._next += len(records)
 
@@ -69,7 +71,9 @@ class Journal:
             pass
 
     def close(self) -> None:
+        """Later appends fail: the number of a closed file may be another's by then."""
         os.close(self._handle)
+        self._handle = -1
 
 
 def recover(data: bytes) -> tuple[list[Record], int]:
@@ -95,16 +99,16 @@ def _payload(data: bytes, at: int) -> bytes | None:
         return None
     length, crc, check = HEADER.unpack_from(data, at)
     if zlib.crc32(data[at : at + 8]) != check:
-        if not any(data[at:]):
-            return None
+        if not any(data[at + HEADER.size :]):
+            return None  # no payload behind it: the write ended in the header
         raise corrupt
     payload = data[at + HEADER.size : at + HEADER.size + length]
     if len(payload) < length:
         return None
     if zlib.crc32(payload) == crc:
         return payload
-    if at + HEADER.size + length == len(data) and payload.endswith(b"\0"):
-        return None  # JSON never ends in a zero: the block behind was not written
+    if payload.endswith(b"\0") and not any(data[at + HEADER.size + length :]):
+        return None  # JSON never ends in a zero: the blocks behind were not written
     raise corrupt
 
 

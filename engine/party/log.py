@@ -1,6 +1,6 @@
 """Structured logs: one JSON object a line on stderr, holding listed fields only, so that no data can slip into them.
 
-A field that is not on the list is dropped, whatever its value. An exception is logged by its class and the line of our code that raised it,
+A field that is not on the list is dropped, whatever its value. An exception is logged by its class and the line that raised it,
 never by its text, which may hold a value. Lines of other loggers keep their text only when the logger is ours.
 """
 
@@ -13,7 +13,9 @@ from typing import Any, TextIO
 
 import structlog
 
-FIELDS = frozenset({"event", "level", "time", "party", "job", "member", "state", "code", "by", "stage", "error", "at", "address", "logger"})
+FIELDS = frozenset(
+    {"event", "level", "time", "party", "job", "member", "state", "code", "by", "stage", "error", "at", "address", "logger"}
+)
 OURS = ("engine", "protocols", "native", "unseen")
 LONGEST = 200
 
@@ -36,7 +38,9 @@ class Log:
             structlog.processors.JSONRenderer(sort_keys=True),
         ]
         wrapper = structlog.make_filtering_bound_logger(number)
-        self._log = structlog.wrap_logger(structlog.WriteLogger(stream), processors=processors, wrapper_class=wrapper, party=party)
+        self._log = structlog.wrap_logger(
+            structlog.WriteLogger(stream), processors=processors, wrapper_class=wrapper, party=party
+        )
 
     def info(self, event: str, **fields: Any) -> None:
         self._log.info(event, **fields)

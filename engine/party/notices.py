@@ -6,8 +6,8 @@
     released    as charged; asks for no reply
     a reason    the job has ended here; a key of jobs.REASONS
 
-A notice is signed with the member's Ed25519 key in the domain "unseen notice v1" over job, verdict and member. It is bound to one job,
-whose id holds a nonce, and every notice may safely be repeated.
+A notice is signed with the member's Ed25519 key in the domain "unseen notice v1" over job, verdict and member. It is bound to
+one job, whose id covers a nonce, and every notice may safely be repeated.
 """
 
 from __future__ import annotations

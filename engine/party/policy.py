@@ -41,7 +41,11 @@ class Question:
     @property
     def columns(self) -> frozenset[str]:
         """Every dictionary column that the question touches, those that only select people included."""
-        return frozenset(self.analysis.plan.columns) | frozenset(self.spec.complete) | frozenset(self.where.columns if self.where else ())
+        return (
+            frozenset(self.analysis.plan.columns)
+            | frozenset(self.spec.complete)
+            | frozenset(self.where.columns if self.where else ())
+        )
 
 
 def authenticate(signed: SignedSpec, caller: Member, charter: Charter) -> Spec:
@@ -73,7 +77,9 @@ def _refuse_replay(signed: SignedSpec, caller: Member, charter: Charter) -> None
 def compile_question(spec: Spec, charter: Charter) -> Question:
     """The question's analysis and cohort. Raises SpecError and its kin."""
     if spec.study != charter.id:
-        raise SpecError("this question is about another study, or an older charter of this one; ask the coordinator for the current charter")
+        raise SpecError(
+            "this question is about another study, or an older charter of this one; ask the coordinator for the current charter"
+        )
     if spec.analysis not in charter.analyses:
         raise SpecError(f"the charter does not allow {spec.analysis!r}; it allows {', '.join(charter.analyses)}")
     if spec.engine not in charter.engines:
@@ -88,7 +94,7 @@ def compile_question(spec: Spec, charter: Charter) -> Question:
 
 
 def decide(question: Question, policy: PolicySection) -> Decision:
-    """`steps` that the policy does not allow is refused; what an automatic rule covers is approved; the rest is the operator's."""
+    """`steps` without this policy's leave is refused; what an automatic rule covers is approved; the operator has the rest."""
     if question.spec.disclosure == "steps" and not policy.steps:
         return Decision.REFUSE
     if policy.approve == "automatic" and any(covers(rule, question) for rule in policy.automatic):

@@ -22,7 +22,14 @@ TWO_HOSPITALS = "Two hospitals are enough for an answer here: each of the two co
 
 
 def build(
-    job: Job, question: Question, charter: Charter, identity: Identity, outcome: Outcome, terms: Terms, session: bytes, times: tuple[datetime, datetime]
+    job: Job,
+    question: Question,
+    charter: Charter,
+    identity: Identity,
+    outcome: Outcome,
+    terms: Terms,
+    session: bytes,
+    times: tuple[datetime, datetime],
 ) -> bytes:
     """The bytes of a Release message."""
     receipt = _receipt(job, question, charter, identity.name, outcome, terms, session, times)
@@ -50,7 +57,14 @@ def build(
 
 
 def _receipt(
-    job: Job, question: Question, charter: Charter, member: str, outcome: Outcome, terms: Terms, session: bytes, times: tuple[datetime, datetime]
+    job: Job,
+    question: Question,
+    charter: Charter,
+    member: str,
+    outcome: Outcome,
+    terms: Terms,
+    session: bytes,
+    times: tuple[datetime, datetime],
 ) -> Receipt:
     spec, plan, meter = question.spec, question.analysis.plan, outcome.meter
     started, finished = (time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in times)

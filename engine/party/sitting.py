@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from engine.charter import Floors
 from engine.data.rows import DataSource
@@ -19,6 +21,7 @@ from engine.party.terms import Terms
 from protocols.session import Session
 
 Run = Callable[[Session, Work], Outcome]
+Result = TypeVar("Result")
 
 
 class Agreed(Protocol):
@@ -62,7 +65,11 @@ class Sitting:
 
 
 def sit(
-    link: OpenSession, seat: Seat, question: Question, earlier: Callable[[], Sequence[EarlierRowSet]], progress: Callable[[str], None]
+    link: OpenSession,
+    seat: Seat,
+    question: Question,
+    earlier: Callable[[], Sequence[EarlierRowSet]],
+    progress: Callable[[str], None],
 ) -> Sitting:
     """Take part. Raises ProtocolError when a peer is lost or misbehaves, DataError when the own data cannot be read."""
     session, started = link.session(), seat.clock()
@@ -80,6 +87,28 @@ def sit(
     )
     outcome = seat.run(session, work)
     return Sitting(outcome, agreed, session.id, (started, seat.clock()))
+
+
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """Run `work` in a thread of its own, which never keeps the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Result] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(result) if error is None else done.set_exception(error)
+
+    def target() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as raised:  # handed to the event loop, whatever it is
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=target, name="session", daemon=True).start()
+    return await done
 
 
 def _snapshot(link: OpenSession, session: Session, source: Any) -> bytes | None:

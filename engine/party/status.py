@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import grpc
 
 from engine import errors
-from engine.errors import UnseenError
 from engine.party.errors import StorageFailed
 from engine.party.log import Log
+from native.errors import UnseenError
 
 CODE = "unseen-code"
 

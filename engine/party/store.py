@@ -70,7 +70,9 @@ class Store:
         try:
             return self._path(job, name).read_bytes()
         except OSError as error:
-            raise StorageFailed(f"{name} of a job cannot be read ({error.strerror}); restore the state folder from a backup") from None
+            raise StorageFailed(
+                f"{name} of a job cannot be read ({error.strerror}); restore the state folder from a backup"
+            ) from None
 
     def _write(self, job: str, name: str, data: bytes) -> None:
         path = self._path(job, name)
@@ -80,7 +82,9 @@ class Store:
                 sync_folder(path.parent.parent)
             write_atomically(path, data)
         except OSError as error:
-            raise StorageFailed(f"{name} of a job could not be written ({error.strerror}); check the disk of the state folder") from None
+            raise StorageFailed(
+                f"{name} of a job could not be written ({error.strerror}); check the disk of the state folder"
+            ) from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -41,7 +41,7 @@ SERVER_OPTIONS: Options = (
 
 
 def server_credentials(identity: Identity, charter: Charter) -> grpc.ServerCredentials:
-    """For a daemon's port: own key, only members of the charter as clients. Raises NotAuthorised when the own certificate is not valid."""
+    """For a daemon's port: own key, only members of the charter as clients. Raises NotAuthorised when its own is not valid."""
     _check_validity(identity.certificate, identity.name)
     roots = "\n".join(member.certificate for member in charter.members).encode()
     own = [(identity.tls_key, identity.certificate)]

@@ -27,7 +27,7 @@ class Inbox:
         self._early: deque[Frame] = deque()
         self._early_bytes = 0
         self._due = (0, 0)  # (step, chunk) that must arrive next
-        self._seen: OrderedDict[tuple[int, int], int] = OrderedDict()  # fingerprints of the last frames
+        self._seen: OrderedDict[tuple[int, int], int] = OrderedDict()  # fingerprints of the last frames; see `_repeated`
         self._assembly: Assembly | None = None
 
     def expect(self, kind: str, what: Expect) -> bool:
@@ -69,7 +69,10 @@ class Inbox:
         self.taken += cost(frame)
 
     def _repeated(self, place: tuple[int, int], fingerprint: int) -> bool:
-        """An identical duplicate changes nothing; whatever else is out of order breaks the session."""
+        """An identical duplicate changes nothing; whatever else is out of order breaks the session.
+
+        Neither is ever used, so a fingerprint need not withstand a forger: it only tells a stutter from a fault.
+        """
         if self._seen.get(place) != fingerprint:
             raise PeerMisbehaved("a peer sent a frame out of order, or two different ones for one place")
         return False

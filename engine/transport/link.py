@@ -65,6 +65,10 @@ class Link:
             theirs = messages.decode(raw) if isinstance(raw, bytes) else LinkMessage()
         except (TimeoutError, PeerMisbehaved):
             raise LinkRefused(LinkCode.NO_GREETING) from None
+        except asyncio.CancelledError:  # gRPC's way to say that the other end cancelled the call
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            raise LinkRefused(LinkCode.CLOSED) from None
         if theirs.WhichOneof("body") != "hello" or raw == own:
             raise LinkRefused(LinkCode.NO_GREETING)
         if theirs.hello.protocol_version != PROTOCOL_VERSION:
@@ -73,7 +77,7 @@ class Link:
             raise LinkRefused(LinkCode.OTHER_CHARTER)
 
     async def run(self, hang_up: Callable[[], Awaitable[None]] | None = None) -> LinkCode:
-        """Read and write until one end closes. `hang_up`, a dialler's half-close, tells the other end that this one has said all."""
+        """Read and write until one end closes. `hang_up` (a dialler's half-close) tells the other end that all is said."""
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
         try:

@@ -119,7 +119,7 @@ class Mesh:
         self._notices.pop(job, None)
 
     async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> SessionLink:
-        """Agree with all parties on fresh keys; all must call it for this attempt within `timeout` seconds. Raises ProtocolError."""
+        """Agree with all parties on fresh keys. All must call it within `timeout` seconds. Raises ProtocolError."""
         return await self._sessions.open(job_id, attempt, timeout)
 
     def abort(self, job_id: bytes, code: AbortCode | str) -> None:
@@ -135,12 +135,12 @@ class Mesh:
             if peer not in self._dialling_me:
                 raise NotAuthorised(f"{peer} does not dial this member")
         except NotAuthorised:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, LinkCode.NOT_AUTHORISED)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, LinkCode.NOT_AUTHORISED.value)
         try:
             await self._tend(Link(peer, context, self._handle))
         except LinkRefused as refused:
             self._note(peer, refused.code)
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, refused.code)
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, refused.code.value)
 
     async def _keep_dialling(self, name: str) -> None:
         pause = FIRST_PAUSE
@@ -162,7 +162,7 @@ class Mesh:
             return await self._tend(Link(name, call, self._handle), call.done_writing)
         except LinkRefused as refused:
             return self._note(name, refused.code)
-        except grpc.RpcError as error:
+        except Exception as error:  # whatever gRPC raised, the next attempt comes after a pause
             return self._note(name, _why(error))
         finally:
             await channel.close()
@@ -199,7 +199,8 @@ class Mesh:
 
     def _note(self, peer: str, code: LinkCode) -> LinkCode:
         if self._errors[peer] is not code:
-            _log.warning("no link peer=%s code=%s", peer, code)
+            ordinary = code in (LinkCode.CLOSED, LinkCode.STOPPED, LinkCode.REPLACED)
+            _log.log(logging.INFO if ordinary else logging.WARNING, "no link peer=%s code=%s", peer, code)
         self._errors[peer] = code
         return code
 
@@ -230,7 +231,7 @@ class Mesh:
                 raise PeerMisbehaved("a second greeting")
 
 
-def _why(error: grpc.RpcError) -> LinkCode:
+def _why(error: Exception) -> LinkCode:
     """The reason that a refused call gives."""
     if not isinstance(error, grpc.aio.AioRpcError):
         return LinkCode.UNREACHABLE

@@ -1,9 +1,10 @@
 """How the members of a session agree on its keys and its id: signed ephemeral X25519 (RFC 7748), one hello each.
 
 A hello carries a fresh public key and 32 fresh bytes, signed with the member's Ed25519 key over (job, attempt, member, key,
-nonce). The session id is SHA-256 over job, attempt, charter and everybody's hello in the charter's order, so members that saw different
-hellos get different ids, and the SessionReady messages, which carry the id, do not agree: the session does not start. Adversary:
-the network and one lying member; leaks nothing; one round of hellos, one of readies. The private key lives for the opening only.
+nonce). The session id is SHA-256 over job, attempt, charter and everybody's hello in the charter's order, so members that saw
+different hellos get different ids, and the SessionReady messages, which carry the id, do not agree: the session does not start.
+Adversary: the network and one lying member; leaks nothing; one round of hellos, one of readies. The private key lives for the
+opening only.
 """
 
 from __future__ import annotations

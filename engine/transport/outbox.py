@@ -1,8 +1,8 @@
 """What one session sends to one peer: arrays cut into frames, no more than a window of them under way.
 
 Promised to the peer: never more than WINDOW bytes sent that it has not taken (its `Credit` messages say how much it took).
-Promised to this process: a frame is made only when the link can write it, so a slow peer costs no memory; the array itself stays with the
-worker, whose exchange ends when the last frame was handed to gRPC. Used by the event loop alone.
+Promised to this process: a frame is made only when the link can write it, so a slow peer costs no memory; the array itself
+stays with the worker, whose exchange ends when the last frame was handed to gRPC. Used by the event loop alone.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ INLINE uint64_t encode_one(uint64_t *r, double x, int frac, const int L)
 }
 
 /* The magnitude is shifted up until its top bit is set: value = top 2^exponent with the bits below `top` kept as one sticky bit, which is
- * enough for a correct rounding to 53 bits. exponent lies in [-256, 193], so that no result is subnormal and scaling is exact. */
+ * enough for a correct rounding to 53 bits. exponent lies in [-317, 193], so that no result is subnormal and scaling is exact. */
 INLINE double decode_one(const uint64_t *a, int frac, const int L)
 {
     const uint64_t sign = a[L - 1] >> 63;

@@ -1,9 +1,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 import native
 from native import _load
+
+settings.register_profile("kernels", deadline=None)  # time is measured in benchmarks/, not here
+settings.load_profile("kernels")
 
 
 @pytest.fixture(scope="module", params=native.isas())

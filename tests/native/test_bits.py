@@ -17,7 +17,7 @@ def plane_bits(words_of_plane: np.ndarray) -> list[int]:
     return [int(w) >> i & 1 for w in words_of_plane for i in range(64)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds, limbs=rings, n=counts, data=st.data())
 def test_planes_hold_the_bits(seed: int, limbs: int, n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, 64 * limbs) | st.sampled_from([0, 1, 64, 64 * limbs]))
@@ -31,7 +31,7 @@ def test_planes_hold_the_bits(seed: int, limbs: int, n: int, data: st.DataObject
         assert not any(bits[n:])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds, limbs=rings, n=counts, data=st.data())
 def test_planes_there_and_back(seed: int, limbs: int, n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, 64 * limbs))

@@ -14,7 +14,7 @@ sides = st.sampled_from([0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33, 41])
 terms = st.sampled_from([0, 1, 2, 31, 32, 33, 70])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds, limbs=rings, m=sides, k=terms, n=sides)
 def test_matmul(seed: int, limbs: int, m: int, k: int, n: int) -> None:
     a, b = words(seed, (m, k, limbs)), words(seed + 1, (k, n, limbs))
@@ -52,7 +52,7 @@ def test_matmul_of_views(limbs: int) -> None:
     assert_ring_equal(native.matmul(crossed.swapaxes(0, 1), y), ints(crossed).T @ ints(y))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds, limbs=rings, n=terms, d=sides)
 def test_gram(seed: int, limbs: int, n: int, d: int) -> None:
     x = words(seed, (n, d, limbs))
@@ -65,7 +65,7 @@ def test_gram_of_views(limbs: int) -> None:
     assert_ring_equal(native.gram(part), ints(part).T @ ints(part))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds, limbs=rings, n=terms, d=sides, k=sides)
 def test_products_of_shares(seed: int, limbs: int, n: int, d: int, k: int) -> None:
     x0, x1, y0, y1 = (words(seed + i, shape) for i, shape in enumerate([(d, n, limbs)] * 2 + [(n, k, limbs)] * 2))

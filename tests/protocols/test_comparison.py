@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 
 from protocols.engine import LARGE, SMALL, Engine, Secret
-from tests.protocols.three_parties import in_the_clear, on_shares
+from tests.protocols.three_parties import Program, in_the_clear, on_shares
 
 
-def held_to_both(program, expected: np.ndarray) -> None:
+def held_to_both(program: Program, expected: np.ndarray) -> None:
     for released in (in_the_clear(program)[0], on_shares(program)[0]):
         np.testing.assert_array_equal(released["x"].ints, expected.astype(object))
         assert (released["x"].frac, released["x"].bound) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("limbs", "bits"), [(SMALL, k) for k in (2, 3, 4, 5, 8, 33, 40, 63, 64, 65, 66, 127, 128)] + [(LARGE, k) for k in (64, 129, 255, 256)]
-)
+WIDTHS = [(SMALL, k) for k in (2, 3, 4, 5, 8, 33, 40, 63, 64, 65, 66, 127, 128)] + [(LARGE, k) for k in (64, 129, 255, 256)]
+
+
+@pytest.mark.parametrize(("limbs", "bits"), WIDTHS)
 def test_sign_at_every_edge(limbs: int, bits: int) -> None:
     top = 2 ** (bits - 1) - 1
     edges = [0, 1, -1, top, -top, top // 2, -(top // 2), top // 2 + 1, -(top // 2) - 1]
@@ -56,7 +57,8 @@ def test_less_than() -> None:
 @pytest.mark.parametrize("bound", [0, 1, 2**30, 2**100])
 def test_in_range_for_any_element_of_the_ring(limbs: int, bound: int) -> None:
     top = 2 ** (64 * limbs - 1)
-    values = np.array([0, 1, -1, bound, -bound, bound + 1, -bound - 1, bound - 1, top - 1, -top, top - bound, -top + bound], dtype=object)
+    inner = [0, 1, -1, bound, -bound, bound + 1, -bound - 1, bound - 1]
+    values = np.array([*inner, top - 1, -top, top - bound, -top + bound], dtype=object)
 
     def program(mpc: Engine) -> dict[str, Secret]:
         x = _any_element(mpc, values, limbs)

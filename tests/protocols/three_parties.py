@@ -30,6 +30,10 @@ class Opened:
     frac: int
     bound: int
 
+    @property
+    def labels(self) -> tuple[int, int, int]:
+        return self.limbs, self.frac, self.bound
+
 
 def in_the_clear(program: Program, contributions: Contributions | None = None) -> tuple[dict[str, Opened], Plaintext]:
     mpc = Plaintext()
@@ -40,7 +44,11 @@ def in_the_clear(program: Program, contributions: Contributions | None = None) -
 
 
 def on_shares(
-    program: Program, contributions: Contributions | None = None, declared: Sequence[Declared] = (), members: int = 3, **options: Any
+    program: Program,
+    contributions: Contributions | None = None,
+    declared: Sequence[Declared] = (),
+    members: int = 3,
+    **options: Any,
 ) -> tuple[dict[str, Opened], Outcome]:
     contributions = contributions or {}
 

@@ -1,0 +1,79 @@
+"""The OLS result from the opened numbers, with the definitions of statsmodels' OLS (R counts one parameter more in AIC and BIC).
+
+Robust covariances: normal distribution for tests and intervals, as statsmodels' fit(cov_type=...) does by default.
+Opened sums count in n / m with m = n P / N in (1/2, 1]: RSS / s_y^2 = rss * N / P.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from engine.analyses import inference, sandwich
+from engine.analyses.base import Opened
+from engine.analyses.normalise import factor
+from engine.analyses.regression import Model
+from engine.results import OLSResult
+
+
+def make(model: Model, opened: Opened) -> OLSResult:
+    values, n = opened.values, int(opened.values["n"])
+    rows = 2.0**model.rows_log2 / factor(n, model.rows_log2)  # N / P: what "divided by n" was really divided by
+    columns = model.size - int(model.absent_columns(values).sum())
+    constant = bool(len(model.constant_columns))
+    df_resid, df_model = n - columns, columns - constant
+    ssr = max(0.0, float(values["rss"])) * rows * model.design.response_scale**2
+    tss = float(values["tss"]) * rows * model.design.response_scale**2 / (n / rows if constant else 1.0)
+    scale = ssr / df_resid
+    if model.vcov == "model":
+        unit, df = ssr / model.design.response_scale**2 / df_resid / rows, df_resid
+    else:
+        residuals = sandwich.public_unit(int(opened.exact["rss"]))
+        unit = sandwich.correction(model.vcov, n, opened.people, columns) / rows / residuals
+        df = None
+    table = inference.table(model, opened, values["gamma"], unit, df)
+    fvalue, f_pvalue = _f_test(model, table, opened, constant, ssr, tss, df_model, df_resid)
+    llf = -n / 2 * (np.log(2 * np.pi * ssr / n) + 1) if ssr > 0 else float("inf")
+    mean_square = ssr / model.design.response_scale**2 / df_resid / rows
+    trusted = model.vcov == "model"
+    return OLSResult(
+        **inference.common(
+            opened,
+            inference.warnings(model, opened, table["dropped"]),
+            error_bound=inference.error_in_standard_errors(model, opened, values["gamma"], mean_square) if trusted else None,
+        ),
+        **table,
+        df_model=df_model,
+        df_resid=df_resid,
+        llf=float(llf),
+        aic=float(-2 * llf + 2 * columns),
+        bic=float(-2 * llf + np.log(n) * columns),
+        rsquared=1 - ssr / tss,
+        rsquared_adj=1 - (n - constant) / df_resid * ssr / tss,
+        fvalue=fvalue,
+        f_pvalue=f_pvalue,
+        scale=scale,
+        ssr=ssr,
+        centered_tss=tss,
+        condition_number=float(values["condition"]) ** 0.25,
+    )
+
+
+def _f_test(
+    model: Model, table: dict[str, Any], opened: Opened, constant: bool, ssr: float, tss: float, df_model: int, df_resid: int
+) -> tuple[float | None, float | None]:
+    """All slopes zero: by sums of squares, or, with a robust covariance, Wald's F, which needs the whole matrix."""
+    if df_model == 0:
+        return None, None
+    if model.vcov == "model":
+        fvalue = (tss - ssr) / df_model / (ssr / df_resid) if ssr > 0 else float("inf")
+        return float(fvalue), float(stats.f.sf(fvalue, df_model, df_resid))
+    if table["cov_params"] is None or constant and model.design.intercept is None:
+        return None, None
+    slopes = [name for name in table["params"].index if not constant or name != "Intercept"]
+    beta = table["params"][slopes].to_numpy()
+    fvalue = beta @ np.linalg.solve(table["cov_params"].loc[slopes, slopes].to_numpy(), beta) / len(slopes)
+    df_denominator = opened.people - 1 if model.vcov == "cluster" else df_resid
+    return float(fvalue), float(stats.f.sf(fvalue, len(slopes), df_denominator))

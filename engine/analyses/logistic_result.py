@@ -1,0 +1,45 @@
+"""The logistic result from the opened numbers, with the definitions of statsmodels' Logit (and GLM for Pearson's chi-square)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special, stats
+
+from engine.analyses import inference, sandwich
+from engine.analyses.base import Opened
+from engine.analyses.normalise import factor
+from engine.analyses.regression import Model
+from engine.results import LogitResult
+
+
+def make(model: Model, opened: Opened) -> LogitResult:
+    values, n, events = opened.values, int(opened.values["n"]), int(opened.values["events"])
+    total = 2.0**model.rows_log2
+    rows = total / factor(n, model.rows_log2)  # N / P
+    columns = model.size - int(model.absent_columns(values).sum())
+    df_model = columns - bool(len(model.constant_columns))
+    # X = (4 Z'WZ P / N)^-1, and the middle counts in N / P
+    unit = 4 / rows if model.vcov == "model" else 16 / rows * sandwich.correction(model.vcov, n, opened.people, columns)
+    table = inference.table(model, opened, values["gamma"], unit, None)
+    llf = float(values["llf"]) * total
+    llnull = float(special.xlogy(events, events / n) + special.xlogy(n - events, (n - events) / n))
+    llr = 2 * (llf - llnull)
+    bound = inference.error_in_standard_errors(model, opened, values["gamma"], 4 / rows) if model.vcov == "model" else None
+    return LogitResult(
+        **inference.common(opened, inference.warnings(model, opened, table["dropped"]), error_bound=bound),
+        **table,
+        df_model=df_model,
+        df_resid=n - columns,
+        llf=llf,
+        aic=-2 * llf + 2 * columns,
+        bic=-2 * llf + float(np.log(n)) * columns,
+        deviance=-2 * llf,
+        null_deviance=-2 * llnull,
+        pearson_chi2=float(values["pearson"]) * total,
+        llnull=llnull,
+        llr=llr,
+        llr_pvalue=float(stats.chi2.sf(llr, df_model)) if df_model else float("nan"),
+        prsquared=1 - llf / llnull if llnull else float("nan"),
+        cox_snell=1 - float(np.exp(-llr / n)),
+        events=events,
+    )

@@ -1,0 +1,166 @@
+"""CSV files, Parquet files or a DuckDB database as a data source: filtered in SQL, streamed as Arrow, never held in memory."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from engine import canonical
+from engine.data import sql
+from engine.data.batches import BATCH_ROWS, Block, FrameBuilder, by_person, by_row, tally
+from engine.data.config import DataSection
+from engine.data.rows import Batch, Query, RowCounts, Rows
+from engine.data.tables import Tables, told_without_data
+from engine.data.values import name_people, row_identities
+from engine.dictionary import Dictionary
+from engine.errors import DataError
+
+
+class DuckDBSource:
+    """A DataSource over the tables of one hospital. Close it, or use it in a `with`."""
+
+    def __init__(self, config: DataSection, dictionary: Dictionary, key: bytes, folder: Path) -> None:
+        self.dictionary = dictionary
+        self._config, self._key = config, key
+        self._digests: dict[Path, tuple[tuple[int, int, int], bytes]] = {}
+        self._tables = Tables(config, folder)
+        try:
+            self._columns = {name: self._column(name, position) for position, name in enumerate(dictionary.columns)}
+            self._person = self._own(dictionary.person)[0] if dictionary.person is not None else None
+        except BaseException:
+            self.close()
+            raise
+
+    def rows(self, query: Query) -> Rows:
+        for name in query.columns + query.listwise:
+            self.dictionary[name]
+        counts = RowCounts()
+        return Rows(self._stream(query, counts), counts)
+
+    def snapshot(self) -> bytes:
+        """HMAC-SHA256 under the hospital's key over the mapping and every byte of the files."""
+        mapping = {"dictionary": self.dictionary.to_dict(), "data": self._config.model_dump(include=set(_MEANING))}
+        mac = hmac.new(self._key, canonical.to_bytes(mapping), hashlib.sha256)
+        for file in self._tables.files:
+            for part in (file, file.with_name(file.name + ".wal")):
+                if part == file or (self._config.database is not None and part.is_file()):
+                    mac.update(self._digest(part))
+        return mac.digest()
+
+    def close(self) -> None:
+        self._tables.close()
+
+    def __enter__(self) -> DuckDBSource:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _column(self, name: str, position: int) -> sql.ColumnSql:
+        own, own_type = self._own(name)
+        return sql.ColumnSql(
+            self.dictionary[name], own, own_type, self._config.codes.get(name, {}), self._config.missing, position
+        )
+
+    def _own(self, name: str) -> tuple[str, str]:
+        """(SQL expression, its type) of what the hospital maps to this name: one of its columns, or its own expression."""
+        given = self._config.columns.get(name, name)
+        known = {column.casefold(): column for column in self._tables.columns}
+        if given.casefold() in known:
+            column = known[given.casefold()]
+            return sql.identifier(column), self._tables.columns[column]
+        if name not in self._config.columns:
+            close = difflib.get_close_matches(name.casefold(), list(known), n=1)
+            hint = f" (is it '{known[close[0]]}'?)" if close else ""
+            raise DataError(f"The table has no column '{name}'{hint}. Say in [data.columns] which of its columns that is.")
+        try:
+            found = self._tables.describe(f"({given}\n) AS own")
+        except DataError:
+            found = {}
+        if len(found) != 1:
+            raise DataError(
+                f"[data.columns] {name}: the table has no such column, and it is not a SQL expression over its columns. Mend it."
+            )
+        return given, next(iter(found.values()))
+
+    def _stream(self, query: Query, counts: RowCounts) -> Iterator[Batch]:
+        where = query.where.columns if query.where is not None else ()
+        person = self._person is not None
+        counted = list(dict.fromkeys([*query.listwise, *where]))
+        status = sql.status(self._columns, query.listwise, query.where, person)
+        people = self._count(sql.count(self._reading(counted), status, person))
+        # A row's name is made of all its columns, so that it is the same row to a query about other columns.
+        delivered = list(dict.fromkeys(query.columns if person else self.dictionary.columns))
+        needed = self._reading([*delivered, *counted])
+        blocks = self._blocks(sql.stream([self._columns[name] for name in delivered], needed, status, person), query)
+        builder = FrameBuilder(self.dictionary, query.columns)
+        used = 0
+        for batch in by_person(blocks, builder) if person else by_row(blocks, builder):
+            used = int(batch.persons[-1]) + 1 if batch.persons is not None else used + len(batch)
+            yield batch
+        tally(counts, people)
+        if used != counts.used:
+            raise DataError("The data changed while they were being read. Ask again when nobody writes to them.")
+
+    def _reading(self, names: Sequence[str]) -> str:
+        return sql.read([self._columns[name] for name in dict.fromkeys(names)], self._tables.relation, self._person)
+
+    def _count(self, query: str) -> np.ndarray:
+        people = np.zeros(4, dtype=np.int64)
+        cursor = self._tables.cursor()
+        try:
+            with told_without_data():
+                for status, number in cursor.sql(query).fetchall():
+                    people[int(status)] += int(number)
+        finally:
+            cursor.close()
+        return people
+
+    def _blocks(self, statement: str, query: Query) -> Iterator[Block]:
+        cursor = self._tables.cursor()
+        try:
+            with told_without_data():
+                reader = cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
+            while True:
+                with told_without_data():
+                    try:
+                        record = reader.read_next_batch()
+                    except StopIteration:
+                        return
+                if record.num_rows:
+                    yield self._block(record, query.columns)
+        finally:
+            cursor.close()
+
+    def _block(self, record: pa.RecordBatch, names: Sequence[str]) -> Block:
+        arrays = {
+            name: record.column(column.value).to_numpy()
+            for name, column in self._columns.items()
+            if column.value in record.schema.names
+        }
+        if self._person is not None:
+            identities = name_people(record.column("identity").to_numpy())
+        else:
+            identities = row_identities({name: arrays[name] for name in self.dictionary.columns})
+        return Block({name: arrays[name] for name in names}, identities)
+
+    def _digest(self, file: Path) -> bytes:
+        """SHA-256 of a file, remembered while its inode, size and time of change stay the same."""
+        try:
+            stat = file.stat()
+            state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if self._digests.get(file, (None, b""))[0] != state:
+                with file.open("rb") as content:
+                    self._digests[file] = (state, hashlib.file_digest(content, "sha256").digest())
+        except OSError:
+            raise DataError(f"The file '{file.name}' cannot be read. Check that it exists and who may read it.") from None
+        return self._digests[file][1]
+
+
+_MEANING = ("format", "delimiter", "encoding", "table", "query", "columns", "codes", "missing")

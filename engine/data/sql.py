@@ -1,0 +1,198 @@
+"""Rows to dictionary values in SQL: what engine/data/values.py says in pandas, for millions of rows.
+
+Names are always quoted, and the only literals are numbers and texts of the dictionary and the hospital's own configuration,
+quoted here. A researcher's text never gets this far: `where` arrives as a parsed condition over numbers.
+"""
+
+# ruff: noqa: S608  queries are put together from quoted names and literals, the hospital's own text, and nothing else
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.cohort import Condition
+from engine.data.batches import COMPLEMENT, MISSING, OUT_OF_BOUNDS, USED
+from engine.data.values import NOTHING
+from engine.dictionary import Column, Level
+
+SPACES = "' ' || chr(9) || chr(10) || chr(13)"
+NUMBERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "UHUGEINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+)
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text_literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def number_literal(value: float) -> str:
+    """A DOUBLE literal with exactly this value (a plain 0.1 would be a DECIMAL)."""
+    if not math.isfinite(value):
+        raise ValueError("only finite numbers can be written into a query")
+    shown = repr(float(value))
+    return shown if "e" in shown else shown + "e0"
+
+
+@dataclass(frozen=True)
+class ColumnSql:
+    """How one dictionary column is read. `own` is the hospital's expression, `own_type` DuckDB's type of it."""
+
+    column: Column
+    own: str
+    own_type: str
+    codes: Mapping[str, Level]
+    missing: Sequence[str]
+    position: int  # makes the aliases of the layers unique
+
+    @property
+    def plain(self) -> bool:
+        """Numbers all the way: the values are never looked at as text."""
+        return self.column.numeric and self.own_type.split("(")[0] in NUMBERS
+
+    @property
+    def raw(self) -> str:
+        return f"r{self.position}"
+
+    @property
+    def number(self) -> str:
+        return f"n{self.position}"
+
+    @property
+    def value(self) -> str:
+        return f"v{self.position}"
+
+    @property
+    def missed(self) -> str:
+        return f"m{self.position}"
+
+    def first(self) -> str:
+        """own -> r: a DOUBLE when plain, else text without spaces around it, whole numbers without decimals."""
+        own = f"({self.own}\n)"  # the line break ends a comment in the hospital's expression
+        base = self.own_type.split("(")[0]
+        if self.plain:
+            return f"CAST({own} AS DOUBLE) AS {self.raw}"
+        if base in ("FLOAT", "DOUBLE", "DECIMAL"):
+            double = f"CAST({own} AS DOUBLE)"
+            whole = f"{double} = trunc({double}) AND abs({double}) < 9.2e18 THEN CAST(CAST({double} AS BIGINT) AS VARCHAR)"
+            return f"CASE WHEN isnan({double}) THEN NULL WHEN {whole} ELSE CAST({double} AS VARCHAR) END AS {self.raw}"
+        return f"trim(CAST({own} AS VARCHAR), {SPACES}) AS {self.raw}"
+
+    def second(self) -> str:
+        """r -> r, n: the number that the text is, if any. DuckDB would take 1_000 for a thousand; nothing else does."""
+        number = (
+            self.raw if self.plain else f"CASE WHEN contains({self.raw}, '_') THEN NULL ELSE TRY_CAST({self.raw} AS DOUBLE) END"
+        )
+        return f"{self.raw}, {number} AS {self.number}"
+
+    def third(self) -> str:
+        """r, n -> v, m: the value (NULL for none) and whether it is missing rather than out of bounds."""
+        nan = f" OR isnan({self.raw})" if self.plain else ""
+        absent = f"({self.raw} IS NULL{nan} OR {self._is(self.missing)})"
+        coded = " ".join(f"WHEN {self._is([key])} THEN {self._target(level)}" for key, level in self.codes.items())
+        value = f"CASE WHEN {absent} THEN NULL {coded} {self._levels() if not self.column.numeric else self._numbers()} END"
+        nothing = "" if self.plain else f" OR {value} IS NULL AND lower({self.raw}) IN ({', '.join(map(text_literal, NOTHING))})"
+        return f"{value} AS {self.value}, ({absent}{nothing}) AS {self.missed}"
+
+    def _is(self, wanted: Sequence[str]) -> str:
+        """Whether the value equals one of `wanted`, as text or as a number."""
+        numbers = [number_literal(number) for text in wanted if (number := _as_number(text)) is not None]
+        tests = [] if self.plain else [f"{self.raw} IN ({', '.join(map(text_literal, wanted))})"]
+        if numbers:
+            tests.append(f"coalesce({self.number} IN ({', '.join(numbers)}), false)")
+        return f"({' OR '.join(tests)})" if tests else "false"
+
+    def _target(self, level: Level) -> str:
+        return number_literal(float(level)) if self.column.numeric else number_literal(self.column.level_index(level))
+
+    def _levels(self) -> str:
+        return " ".join(
+            f"WHEN {self._is_level(level)} THEN {number_literal(index)}" for index, level in enumerate(self.column.levels or ())
+        )
+
+    def _is_level(self, level: Level) -> str:
+        return f"{self.raw} = {text_literal(level)}" if isinstance(level, str) else f"{self.number} = {number_literal(level)}"
+
+    def _numbers(self) -> str:
+        number = self.number
+        if not self.plain:
+            number = f"(CASE lower({self.raw}) WHEN 'true' THEN 1e0 WHEN 'false' THEN 0e0 ELSE {self.number} END)"
+        low, high = (number_literal(bound) for bound in self.column.limits)
+        tests = [f"{number} BETWEEN {low} AND {high}"]
+        if self.column.type != "number":
+            tests.append(f"trunc({number}) = {number}")
+        if self.column.levels is not None:
+            tests.append(f"{number} IN ({', '.join(number_literal(float(level)) for level in self.column.levels)})")
+        return f"WHEN {' AND '.join(tests)} THEN {number}"
+
+
+def read(columns: Sequence[ColumnSql], relation: str, person: str | None) -> str:
+    """A SELECT of v and m of each column, and of `person` (text, NULL for none): the three layers, one inside the other."""
+    extra = [f"nullif(trim(CAST(({person}\n) AS VARCHAR), {SPACES}), '') AS person"] if person is not None else []
+    kept = ["person"] if extra else []
+    first = ", ".join([column.first() for column in columns] + extra) or "1 AS nothing"
+    second = ", ".join([column.second() for column in columns] + kept) or "1 AS nothing"
+    third = ", ".join([column.third() for column in columns] + kept) or "1 AS nothing"
+    return f"SELECT {third} FROM (SELECT {second} FROM (SELECT {first} FROM {relation}))"
+
+
+def status(columns: Mapping[str, ColumnSql], listwise: Sequence[str], where: Condition | None, by_person: bool) -> str:
+    """What becomes of a row, as in batches.py. Missing goes before out of bounds."""
+    wanted = [columns[name] for name in listwise]
+    missing = [column.missed for column in wanted] + (["person IS NULL"] if by_person else [])
+    invalid = [f"{column.value} IS NULL" for column in wanted]
+    cases = []
+    if where is not None:
+        selected = where.sql(lambda name: columns[name].value, number_literal)
+        cases.append(f"WHEN ({selected}) IS NOT TRUE THEN {COMPLEMENT}")
+    if missing:
+        cases.append(f"WHEN {' OR '.join(missing)} THEN {MISSING}")
+    if invalid:
+        cases.append(f"WHEN {' OR '.join(invalid)} THEN {OUT_OF_BOUNDS}")
+    return f"CASE {' '.join(cases)} ELSE {USED} END" if cases else str(USED)
+
+
+def count(reading: str, of_status: str, by_person: bool) -> str:
+    """Rows, or people, of each status. A row without a person id counts as a person of its own."""
+    if not by_person:
+        return f"SELECT {of_status} AS status, count(*) AS people FROM ({reading}) GROUP BY 1"
+    # Within one query hash() will do, in a tenth of MD5's time.
+    rows = f"SELECT CASE WHEN person IS NOT NULL THEN hash(person) END AS identity, {of_status} AS status FROM ({reading})"
+    group = "GROUP BY identity, CASE WHEN identity IS NULL THEN status END"
+    best = f"SELECT identity, min(status) AS status, count(*) AS rows FROM ({rows}) {group}"
+    return f"SELECT status, sum(CASE WHEN identity IS NULL THEN rows ELSE 1 END) AS people FROM ({best}) GROUP BY status"
+
+
+def stream(columns: Sequence[ColumnSql], reading: str, of_status: str, by_person: bool) -> str:
+    """The used rows, NaN where a value is missing; by person in the order of their identities."""
+    values = ", ".join(f"coalesce({column.value}, 'nan'::DOUBLE) AS {column.value}" for column in columns)
+    if not by_person:
+        return f"SELECT {values or '1 AS nothing'} FROM ({reading}) WHERE {of_status} = {USED}"
+    listed = f"{values}, " if values else ""
+    return f"SELECT {listed}md5_number_lower(person) AS identity FROM ({reading}) WHERE {of_status} = {USED} ORDER BY identity"
+
+
+def _as_number(text: str) -> float | None:
+    """The number a configured text is, as DuckDB and pandas would read it."""
+    try:
+        number = float(text) if "_" not in text else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,49 @@
+"""The other parties as the flow sees them: the mesh, with notices that are sent in the order in which they were decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import grpc
+
+from engine.charter import Charter
+from engine.identity import Identity
+from engine.transport.mesh import Mesh
+from engine.transport.session_link import SessionLink
+from engine.wire.v1.party_link_pb2 import JobNotice
+
+
+class Links:
+    """One per daemon. `on_notice(member, notice)` is set before `start`."""
+
+    on_notice: Callable[[str, JobNotice], None]
+
+    def __init__(self, identity: Identity, charter: Charter) -> None:
+        self._mesh = Mesh(identity, charter, on_notice=lambda member, notice: self.on_notice(member, notice))
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        self._mesh.add_to(server)
+
+    async def start(self) -> None:
+        await self._mesh.start()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        await self._mesh.stop()
+
+    async def wait_connected(self, timeout: float) -> None:
+        """Returns when all parties are linked. Raises Unreachable, naming each missing one and why."""
+        await self._mesh.wait_connected(timeout)
+
+    def connected(self) -> Collection[str]:
+        return self._mesh.connected()
+
+    def notify(self, notice: JobNotice) -> None:
+        task = asyncio.create_task(self._mesh.notify(notice))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> SessionLink:
+        return await self._mesh.open_session(job_id, attempt, timeout)

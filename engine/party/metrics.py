@@ -1,0 +1,40 @@
+"""Prometheus metrics of one daemon: how many jobs reached which state, how many links are up. No names, no data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from engine.errors import ConfigError
+
+
+class Metrics:
+    """Counted always, served where the configuration says so."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._jobs = Counter("unseen_job_states", "Jobs that reached a state", ["state"], registry=self.registry)
+        self._links = Gauge("unseen_links", "Parties that this one has a link to", registry=self.registry)
+        self._server: Any = None
+
+    def job(self, state: str) -> None:
+        self._jobs.labels(state).inc()
+
+    def links(self, count: int) -> None:
+        self._links.set(count)
+
+    def serve(self, address: str) -> None:
+        """Raises ConfigError when the address is not free."""
+        host, _, port = address.rpartition(":")
+        try:
+            self._server, _ = start_http_server(int(port), host, registry=self.registry)
+        except OSError:
+            raise ConfigError(
+                f"cannot serve metrics on {address}: another program uses it, or it is no address of this machine"
+            ) from None
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()

@@ -1,0 +1,146 @@
+"""Declared cost is tested cost: rounds and bytes of every verb, and the meter of masked openings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from protocols import sums
+from protocols.engine import LARGE, SMALL, Declared, Engine, Secret
+from protocols.errors import SecurityBudgetExceeded
+from protocols.numeric.solve import inverse
+from protocols.plaintext import Plaintext
+from protocols.replicated import cost
+from protocols.replicated.engine import Replicated
+from protocols.session import BUDGET_LOG2, Meter, Session
+from protocols.simulation import Simulation
+from tests.protocols.three_parties import in_the_clear, on_shares
+
+
+def value(mpc: Engine, *shape: int, limbs: int = LARGE) -> Secret:
+    return mpc.constant(np.linspace(-1, 1, math.prod(shape)).reshape(shape), limbs=limbs, frac=28 if limbs == SMALL else 64)
+
+
+VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
+    "local": (lambda m: (value(m, 3) + value(m, 3) - 1.5, m.stack([value(m, 3)] * 2), value(m, 2, 2).T * 4), cost.NOTHING),
+    "mul": (lambda m: value(m, 5, 3) * value(m, 3), cost.masked_opening((5, 3, LARGE))),
+    "mul small": (lambda m: value(m, 5, 3, limbs=SMALL) * value(m, 3, limbs=SMALL), cost.masked_opening((5, 3, SMALL))),
+    "mul exact": (lambda m: m.mul(value(m, 5), value(m, 5), frac=128), cost.reshare((5, LARGE))),
+    "mul public": (lambda m: value(m, 5) * 0.5, cost.masked_opening((5, LARGE))),
+    "matmul": (lambda m: value(m, 5, 3) @ value(m, 3, 2), cost.masked_opening((5, 2, LARGE))),
+    "truncate": (lambda m: m.truncate(value(m, 7), 10), cost.masked_opening((7, LARGE))),
+    "lift": (lambda m: m.lift(value(m, 7, limbs=SMALL)), cost.masked_opening((7, SMALL))),
+    "is_negative": (lambda m: m.is_negative(value(m, 70)), cost.negative((70, LARGE), 66)),
+    "is_negative 40": (lambda m: m.is_negative(value(m, 2, 65, limbs=SMALL), bits=40), cost.negative((2, 65, SMALL), 40)),
+    "in_range": (lambda m: m.in_range(value(m, 70), 5), cost.none_negative((70, LARGE))),
+    "select": (lambda m: m.select(m.constant(1, frac=0), value(m, 9), 0.0), cost.reshare((9, LARGE))),
+    "clamp": (lambda m: m.clamp(value(m, 9), 0.5), cost.clamp((9, LARGE), 66)),
+    "public randomness": (lambda m: m.public_random_bytes(33), cost.public_random_bytes(33)),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_costs_what_it_declares(verb: str) -> None:
+    run, declared = VERBS[verb]
+
+    def program(session: Session) -> None:
+        run(Replicated(session))
+
+    meters = Simulation(3, ()).run(program).meters
+    clear = Plaintext()
+    run(clear)
+    assert declared == clear.cost
+    assert [m.rounds for m in meters] == [declared.rounds] * 3
+    assert tuple(m.bytes_sent for m in meters) == declared.sent
+
+
+@pytest.mark.parametrize("hospitals", [(0, 1, 2), (1, 3), (3, 4, 5)])
+def test_contributions_cost_what_they_declare(hospitals: tuple[int, ...]) -> None:
+    declared = [Declared("a", (4, 3), 1.0), Declared("b", (), 1.0)]
+    contributions = {h: {"a": np.zeros((4, 3)), "b": 0.25} for h in hospitals}
+    _, outcome = on_shares(lambda mpc: mpc.totals(declared), contributions, declared, members=max(2, *hospitals) + 1)
+    expected = cost.totals(13, LARGE, hospitals)
+    assert [m.rounds for m in outcome.meters[:3]] == [expected.rounds] * 3
+    assert tuple(m.bytes_sent for m in outcome.meters[:3]) == expected.sent
+    assert all(outcome.meters[h].bytes_sent == cost.outsider(13, LARGE) for h in hospitals if h > 2)
+
+
+def test_comparison_of_64_bits_takes_eight_rounds() -> None:
+    assert cost.negative((1, SMALL), 64).rounds == 8
+    assert cost.negative((1, LARGE), 256).rounds == 10
+    assert cost.none_negative((1, LARGE)).rounds == 11
+
+
+def inverse_program(mpc: Engine) -> dict[str, Secret]:
+    M = mpc.constant(np.diag([0.5, 0.25, 0.125]))
+    X, singular = inverse(mpc, M, 1.0)
+    return {"X": X, "singular": singular}
+
+
+def test_sum_of_leaks_equals_the_plan() -> None:
+    """A dry run in the clear, with other data, gives the rounds, bytes and leak of the real run."""
+    _, plan = in_the_clear(inverse_program)
+    _, outcome = on_shares(inverse_program)
+    for party, meter in enumerate(outcome.meters):
+        assert meter.leakage == plan.meter.leakage
+        assert meter.masked_openings == plan.meter.masked_openings
+        assert (meter.rounds, meter.bytes_sent) == (plan.cost.rounds, plan.cost.sent[party])
+
+
+def units(mpc: Engine, value: int, limbs: int) -> Secret:
+    """Eight times this ring integer, at 8 fractional bits."""
+    return replace(mpc.constant(np.full(8, value, dtype=object), limbs=limbs, frac=0), frac=8)
+
+
+def test_leak_of_one_opening_is_its_bound() -> None:
+    _, outcome = on_shares(lambda mpc: {"x": mpc.truncate(units(mpc, 2**20 - 1, SMALL), 4)})
+    assert outcome.meters[1].leakage == 8 * 2.0 ** (20 - 125)
+    _, outcome = on_shares(lambda mpc: {"x": mpc.truncate(units(mpc, 2**20 - 1, LARGE), 4)})
+    assert outcome.meters[1].leakage == 8 * 2.0 ** (20 - 253)
+
+
+def test_a_job_beyond_the_budget_is_stopped_before_anything_is_sent() -> None:
+    meters: list[Meter] = []
+
+    def program(session: Session) -> None:
+        mpc = Replicated(session)
+        meters.append(session.meter)
+        mpc.truncate(units(mpc, 2**83, SMALL), 1)  # 2^-42 each, eight of them: 2^-39
+
+    with pytest.raises(SecurityBudgetExceeded):
+        Simulation(3, (), deadline=5).run(program)
+    assert all(meter.bytes_sent == 0 for meter in meters)
+
+
+def test_the_budget_is_summed_over_openings() -> None:
+    meter = Meter()
+    for _ in range(8):
+        meter.opened_masked(2**20, 62, 125)
+    assert meter.leakage_log2 == BUDGET_LOG2
+    with pytest.raises(SecurityBudgetExceeded):
+        meter.opened_masked(1, 62, 125)
+
+
+def test_message_sizes_do_not_depend_on_values() -> None:
+    def program(number: float) -> Callable[[Engine], dict[str, Secret]]:
+        def run(mpc: Engine) -> dict[str, Secret]:
+            x = mpc.bounded(mpc.constant(np.full(5, number)), 2**70, "test")
+            x = mpc._secret(x.data, 64, 2**70)  # type: ignore[attr-defined]
+            return {"x": mpc.clamp(x * x, 3.0)[0]}
+
+        return run
+
+    outcomes = [on_shares(program(number))[1] for number in (0.0, -31.25)]
+    shapes = [[(f.kind, f.sender, f.payload.shape) for view in o.views for f in view] for o in outcomes]
+    assert shapes[0] == shapes[1]
+
+
+def test_declared_sums_are_one_message() -> None:
+    declared = [Declared(str(i), (3,), 1.0) for i in range(10)]
+    contributions = {h: {each.name: np.full(3, 0.25) for each in declared} for h in range(3)}
+    _, outcome = on_shares(lambda mpc: mpc.totals(declared), contributions, declared)
+    assert all(meter.frames == {sums.KIND: 1} for meter in outcome.meters)

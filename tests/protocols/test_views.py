@@ -1,0 +1,234 @@
+"""SECURITY requirement 3: what one corrupt compute party receives says nothing about what it does not hold.
+
+The corrupt party's components and randomness are fixed; the component that it misses, hence the value, differs between two
+runs, and so does the randomness that the honest parties alone share. If every received word is masked by that randomness,
+the difference of the two runs' words is uniform. All elements of an input are equal, so that without a mask the difference
+is one constant, repeated, and the chi-square test fails: the mutations at the end show that it does, for every mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+import native
+from protocols import sums
+from protocols.engine import LARGE, SMALL, Declared, Secret
+from protocols.prf import PrfStream
+from protocols.replicated import compare, convert, inputs, multiply, opening, zero
+from protocols.replicated.engine import Replicated
+from protocols.replicated.sharing import Shares
+from protocols.session import Session
+from protocols.simulation import Frame, Outcome, Simulation
+
+WORDS = 10_048  # 157 whole words of bits
+VALUES = (3 << 20, -(7 << 20))  # the two honest inputs
+Verb = Callable[[Replicated, Secret, Secret], object]
+
+VERBS: dict[str, Verb] = {
+    "mul": lambda mpc, x, y: mpc.mul(x, y, frac=x.frac + y.frac),
+    "mul and truncate": lambda mpc, x, y: x * y,
+    "matmul": lambda mpc, x, y: mpc.matmul(x.reshape(-1, 1), y[:1].reshape(1, 1)),
+    "truncate": lambda mpc, x, y: mpc.truncate(x, 10),
+    "lift": lambda mpc, x, y: mpc.lift(x),
+    "is_negative": lambda mpc, x, y: mpc.is_negative(x),
+    "in_range": lambda mpc, x, y: mpc.in_range(x[:640], 100),
+    "select": lambda mpc, x, y: mpc.select(mpc.is_negative(x), x, y),
+    "clamp": lambda mpc, x, y: mpc.clamp(x, 0.01),
+}
+
+
+def components(corrupt: int, value: int, limbs: int, label: int) -> list[np.ndarray]:
+    """The three components of a value, those of the corrupt party depending on `label` alone."""
+    rng = np.random.default_rng(label)
+    held = rng.integers(0, 2**64, size=(2, limbs), dtype=np.uint64)
+    missing = native.sub(native.sub(native.from_ints(value, limbs), held[0]), held[1])
+    return [{corrupt: held[0], (corrupt + 1) % 3: held[1]}.get(c, missing) for c in range(3)]
+
+
+def view(verb: Verb, corrupt: int, value: int, honest_seed: str, limbs: int = SMALL, n: int = WORDS) -> list[Frame]:
+    shared = [components(corrupt, v, limbs, label) for label, v in enumerate((value, value // 2))]
+
+    def program(session: Session) -> None:
+        mpc = Replicated(session)
+        mine = [[np.tile(c[(session.me + i) % 3], (n, 1)) for i in range(2)] for c in shared]
+        verb(mpc, *(mpc._secret(Shares(*parts), 28, 1 << 24) for parts in mine))
+
+    return corrupted(corrupt, honest_seed).run(program).views[corrupt]
+
+
+def corrupted(corrupt: int, honest_seed: str, members: int = 3, hospitals: tuple[int, ...] = ()) -> Simulation:
+    """A cast in which everything that the corrupt party draws is fixed, and nothing that the others share."""
+    honest = [i for i in range(members) if i != corrupt]
+    return Simulation(
+        members,
+        hospitals,
+        seed="corrupt",
+        secret_seeds=dict.fromkeys(combinations(honest, 2), honest_seed),
+        entropy_seeds=dict.fromkeys(honest, honest_seed),
+    )
+
+
+def words(frames: list[Frame]) -> np.ndarray:
+    return np.concatenate([frame.payload.reshape(-1) for frame in frames] or [np.empty(0, dtype=np.uint64)])
+
+
+def openings(frames: list[Frame]) -> np.ndarray:
+    """The sums of what parties 0 and 2 receive in each masked opening: what they learn beside the single shares. Lowest limbs."""
+    opened = [frame for frame in frames if frame.kind == opening.KIND]
+    pairs = [native.add(a.payload, b.payload) for a, b in zip(opened[::2], opened[1::2], strict=True)]
+    return np.concatenate([pair[..., 0].reshape(-1) for pair in pairs] or [np.empty(0, dtype=np.uint64)])
+
+
+def looks_uniform(difference: np.ndarray) -> bool:
+    if difference.size == 0:
+        return True
+    counts = np.bincount(difference.view(np.uint8), minlength=256)
+    return bool(chisquare(counts).pvalue > 1e-6)
+
+
+def independent(first: list[Frame], second: list[Frame]) -> bool:
+    """Whether two views differ by uniform noise, in the words received and in the sums that were opened."""
+    assert [(f.kind, f.sender, f.payload.shape) for f in first] == [(f.kind, f.sender, f.payload.shape) for f in second]
+    return looks_uniform(words(first) - words(second)) and looks_uniform(openings(first) - openings(second))
+
+
+def view_is_independent(verb: Verb, corrupt: int, **shape: Any) -> bool:
+    return independent(view(verb, corrupt, VALUES[0], "one", **shape), view(verb, corrupt, VALUES[1], "two", **shape))
+
+
+@pytest.mark.parametrize("corrupt", range(3))
+@pytest.mark.parametrize("verb", VERBS)
+def test_received_words_are_independent_of_what_is_missing(verb: str, corrupt: int) -> None:
+    for limbs in (SMALL,) if verb == "lift" else (SMALL, LARGE):
+        assert view_is_independent(VERBS[verb], corrupt, limbs=limbs)
+
+
+@pytest.mark.parametrize("verb", ["mul and truncate", "truncate", "lift"])
+@pytest.mark.parametrize("corrupt", opening.SEES)
+def test_whole_openings_are_distributed_alike(verb: str, corrupt: int) -> None:
+    """The top bytes of an opening are not uniform (a sum of masks), but the same for both inputs."""
+    tops = []
+    for value, seed in zip(VALUES, ("one", "two"), strict=True):
+        opened = [f.payload for f in view(VERBS[verb], corrupt, value, seed) if f.kind == opening.KIND]
+        tops.append(np.bincount(native.add(*opened)[..., -1] >> np.uint64(58), minlength=64))
+    table = np.stack(tops)
+    expected = table.sum(0) / 2
+    kept = expected > 5
+    assert chisquare(table[0][kept], expected[kept] * table[0][kept].sum() / expected[kept].sum()).pvalue > 1e-6
+
+
+def contributions_view(corrupt: int, count: int, honest_seed: str, hospitals: tuple[int, ...]) -> list[Frame]:
+    declared = [Declared("a", (WORDS,), 100.0, frac=0)]
+
+    def program(session: Session) -> None:
+        mine = {"a": np.full(WORDS, count if session.me != corrupt else 1)} if session.holds_data else None
+        if session.computes:
+            sums.collect(session, declared, mine)
+        else:
+            assert mine is not None
+            sums.contribute(session, declared, mine)
+
+    members = max(3, max(hospitals) + 1)
+    return corrupted(corrupt, honest_seed, members, hospitals).run(program).views[corrupt]
+
+
+@pytest.mark.parametrize("corrupt", range(3))
+@pytest.mark.parametrize("hospitals", [(3,), (0,), (1,), (2,), (0, 1, 2), (1, 3, 4)])
+def test_contributions_are_independent_of_the_values(hospitals: tuple[int, ...], corrupt: int) -> None:
+    first, second = (contributions_view(corrupt, v, s, hospitals) for v, s in ((3, "one"), (7, "two")))
+    assert independent(first, second)
+
+
+@pytest.mark.parametrize("limbs", [SMALL, LARGE])
+def test_released_shares_say_their_sum_only(limbs: int) -> None:
+    assert looks_uniform(difference_of_released_shares(limbs))
+
+
+def difference_of_released_shares(limbs: int) -> np.ndarray:
+    """The same value under the same components, released in two sessions: the three shares, party by party."""
+    held = components(0, VALUES[0], limbs, 0)
+
+    def program(session: Session) -> np.ndarray:
+        mpc = Replicated(session)
+        mine = Shares(*(np.tile(held[(session.me + i) % 3], (WORDS, 1)) for i in range(2)))
+        return mpc.release_share(mpc._secret(mine, 28, 1 << 24))
+
+    first, second = (np.stack(Simulation(seed=seed).run(program).results) for seed in ("one", "two"))
+    return (first - second).reshape(-1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("corrupt", range(3))
+def test_ten_thousand_runs(corrupt: int) -> None:
+    """One product and one truncation, in sessions that share nothing but the corrupt party's randomness."""
+    verb: Verb = lambda mpc, x, y: mpc.truncate(mpc.mul(x, y, frac=56), 28)  # noqa: E731
+    first, second = (
+        np.stack([words(view(verb, corrupt, value, f"{value} {run}", n=1)) for run in range(10_000)]) for value in VALUES
+    )
+    assert looks_uniform((first - second).reshape(-1))
+
+
+# -- mutations: each mask removed must turn the test above red ----------------------------------------------------------------
+
+
+class NoMask(PrfStream):
+    """A stream of zeros."""
+
+    def bytes(self, n: int) -> np.ndarray:
+        return np.zeros(n, dtype=np.uint8)
+
+
+def remove_stream(monkeypatch: pytest.MonkeyPatch, purpose: str) -> None:
+    real = Session.stream
+
+    def without(session: Session, peer: int, asked: str) -> PrfStream:
+        return NoMask(bytes(16)) if asked == purpose else real(session, peer, asked)
+
+    monkeypatch.setattr(Session, "stream", without)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "verb", "corrupt"),
+    [
+        *[(zero.ARITHMETIC, "mul", corrupt) for corrupt in range(3)],
+        *[(zero.ARITHMETIC, verb, corrupt) for verb in ("mul and truncate", "truncate", "lift") for corrupt in opening.SEES],
+        *[(zero.XOR, verb, corrupt) for verb in ("is_negative", "in_range") for corrupt in range(3)],
+        *[(opening.MASK, verb, corrupt) for verb in ("mul and truncate", "truncate", "lift") for corrupt in opening.SEES],
+        *[(convert.CROSS, "is_negative", corrupt) for corrupt in (1, 2)],
+        *[(compare.CROSS, "is_negative", corrupt) for corrupt in (1, 2)],
+    ],
+)
+def test_without_a_mask_the_view_test_is_red(purpose: str, verb: str, corrupt: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove_stream(monkeypatch, purpose)
+    assert not view_is_independent(VERBS[verb], corrupt)
+
+
+@pytest.mark.parametrize(("owner", "corrupt"), [(0, 1), (1, 2), (2, 0)])
+def test_without_the_input_mask_a_contribution_is_seen(owner: int, corrupt: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove_stream(monkeypatch, inputs.STREAM)
+    first, second = (contributions_view(corrupt, v, s, (owner,)) for v, s in ((3, "one"), (7, "two")))
+    assert not independent(first, second)
+
+
+@pytest.mark.parametrize("corrupt", range(3))
+def test_deleting_the_zero_share_of_a_product_is_red(corrupt: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiply, "zero_share", lambda _session, shape, limbs: np.zeros((*shape, limbs), dtype=np.uint64))
+    assert not view_is_independent(VERBS["mul"], corrupt)
+
+
+def test_deleting_the_zero_share_of_a_release_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "zero_share", lambda _session, shape, limbs: np.zeros((*shape, limbs), dtype=np.uint64))
+    assert not looks_uniform(difference_of_released_shares(SMALL))
+
+
+def test_the_corrupt_party_is_what_is_fixed() -> None:
+    """The same honest randomness twice gives the same view: the tests above compare what they claim to."""
+    outcome: list[list[Frame]] = [view(VERBS["clamp"], 1, VALUES[0], "one") for _ in range(2)]
+    np.testing.assert_array_equal(words(outcome[0]), words(outcome[1]))
+    assert isinstance(Simulation().run(lambda session: session.me), Outcome)

@@ -1,0 +1,82 @@
+"""unseen: hospitals answer a question together without showing each other, or anyone, a patient's row.
+
+    study = unseen.connect("researcher.toml")                     # or: with unseen.sandbox({"um": "um.csv", ...}) as study:
+    fit = study.ols("age ~ indo + female", where="age >= 18")
+    print(fit.summary())
+
+These are the public names; everything else may change.
+"""
+
+from engine.client import Job, JobEvent, JobStatus, ListedJob, Study, connect
+from engine.dictionary import Dictionary
+from engine.errors import (
+    CharterError,
+    CohortError,
+    ConfigError,
+    DataError,
+    DictionaryError,
+    Expired,
+    FormulaError,
+    JobAborted,
+    KernelsNotBuilt,
+    NotAuthorised,
+    NotEstimable,
+    ReceiptInvalid,
+    Refused,
+    RefusedByDisclosureRules,
+    RefusedByPolicy,
+    ResultTimeout,
+    SignatureInvalid,
+    SpecError,
+    UnknownColumn,
+    UnknownLevel,
+    Unreachable,
+    UnseenError,
+)
+from engine.party.version import SOFTWARE_VERSION as __version__
+from engine.receipt import Receipt
+from engine.results import CrosstabResult, DescribeResult, LogitResult, OLSResult, RegressionResult, Result
+from engine.sandbox import sandbox
+from engine.spec import Spec
+
+__all__ = [
+    "CharterError",
+    "CohortError",
+    "ConfigError",
+    "CrosstabResult",
+    "DataError",
+    "DescribeResult",
+    "Dictionary",
+    "DictionaryError",
+    "Expired",
+    "FormulaError",
+    "Job",
+    "JobAborted",
+    "JobEvent",
+    "JobStatus",
+    "KernelsNotBuilt",
+    "ListedJob",
+    "LogitResult",
+    "NotAuthorised",
+    "NotEstimable",
+    "OLSResult",
+    "Receipt",
+    "ReceiptInvalid",
+    "Refused",
+    "RefusedByDisclosureRules",
+    "RefusedByPolicy",
+    "RegressionResult",
+    "Result",
+    "ResultTimeout",
+    "SignatureInvalid",
+    "Spec",
+    "SpecError",
+    "Study",
+    "UnknownColumn",
+    "UnknownLevel",
+    "Unreachable",
+    "UnseenError",
+    "__version__",
+    "connect",
+    "sandbox",
+]
