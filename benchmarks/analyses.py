@@ -18,6 +18,7 @@ import pandas as pd
 
 import unseen
 from benchmarks import data
+from engine.dictionary import Dictionary
 
 QUESTIONS = ("describe", "crosstab", "ols", "logit")
 
@@ -49,7 +50,8 @@ def measure(rows: int, columns: int, parties: int, questions: tuple[str, ...] = 
     with tempfile.TemporaryDirectory() as folder:
         files = data.split(frame, parties, Path(folder))
         floors = None if parties >= 3 else {"hospitals": 2}
-        with unseen.sandbox(files, dictionary=data.dictionary(columns), floors=floors, round_deadline=120) as study:
+        sandbox = unseen.sandbox(files, Dictionary.parse(data.dictionary(columns)), floors=floors, round_deadline=120)
+        with sandbox as study:
             for name in questions:
                 runs = sorted((_timed(ASK[name], study, frame, columns) for _ in range(repeat)), key=lambda run: run[0])
                 seconds, result, error = runs[len(runs) // 2]
@@ -65,7 +67,7 @@ def measure(rows: int, columns: int, parties: int, questions: tuple[str, ...] = 
                     joint_seconds=receipt.joint_seconds,
                     rounds=receipt.rounds,
                     bytes_sent=receipt.bytes_sent,
-                    peak_rss=max(_peak_mib(pid) for pid in study.daemon_pids),
+                    peak_rss=max(_peak_mib(pid) for pid in sandbox.processes.values()),
                     error_se=error,
                 )
 

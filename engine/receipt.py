@@ -42,12 +42,12 @@ class OpenedArray(BaseModel):
 
 
 class Check(BaseModel):
-    """One disclosure rule that was applied on shares before anything was opened, with the floor it held the answer to."""
+    """One disclosure rule that was applied on shares before anything was opened, with the number it held the answer to."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: str  # e.g. "cohort", "cell", "complement", "residual_df", "hospitals", "leverage", "differencing"
-    floor: float | None = None  # None for a rule without a number
+    limit: float | None = None  # a floor or a largest share, as the rule says; None for a rule without a number
 
 
 class Receipt(BaseModel):
@@ -97,7 +97,7 @@ class Receipt(BaseModel):
             f"{self.researcher} asked for {self.analysis} ({self.engine}, {self.disclosure})",
             f"approved by {', '.join(self.approvals)}",
             f"opened to the researcher: {opened}" + (f"; to the parties after each step: {steps}" if steps else ""),
-            "checked on shares: " + ", ".join(c.rule + (f" >= {c.floor:g}" if c.floor is not None else "") for c in self.checks),
+            "checked on shares: " + ", ".join(c.rule + (f" {c.limit:g}" if c.limit is not None else "") for c in self.checks),
             f"{self.member}: {self.rounds} rounds, {self.bytes_sent} bytes sent",
         ]
         return "\n".join(lines + [f"warning: {warning}" for warning in self.warnings])
@@ -111,11 +111,11 @@ def arrays(outputs: Sequence[Output]) -> tuple[OpenedArray, ...]:
 def build(
     *, outputs: Sequence[Output], opened_to_parties: Sequence[Output] = (), checks: dict[str, float | None], **fields: Any
 ) -> Receipt:
-    """A Receipt from a plan's outputs, a table rule -> floor, and the remaining fields of Receipt by name.
+    """A Receipt from a plan's outputs, a table rule -> limit, and the remaining fields of Receipt by name.
 
     Raises pydantic.ValidationError: a receipt that its own writer gets wrong is a bug.
     """
-    listed = tuple(Check(rule=rule, floor=floor) for rule, floor in sorted(checks.items()))
+    listed = tuple(Check(rule=rule, limit=limit) for rule, limit in sorted(checks.items()))
     return Receipt(outputs=arrays(outputs), opened_to_parties=arrays(opened_to_parties), checks=listed, **fields)
 
 

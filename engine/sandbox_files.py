@@ -75,8 +75,9 @@ def lay_out(root: Path, files: Mapping[str, Any]) -> Layout:
     if root.exists() and any(root.iterdir()):
         raise ConfigError(f"{root} is not empty: choose a new folder for this sandbox")
     parties = (*names, *([EXTRA] if len(names) == 2 else []))
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
     for member in (*parties, RESEARCHER):
-        (root / member).mkdir(parents=True, mode=0o700)
+        (root / member).mkdir(mode=0o700)
     copies = {name: _own_copy(source, root / name, name) for name, source in zip(names, files.values(), strict=True)}
     return Layout(root, copies, parties)
 
@@ -177,9 +178,9 @@ def _member(identity: Identity, roles: list[str], layout: Layout, address: str |
 def rows_log2(file: Path) -> int:
     """A band for the whole table: 2^rows_log2 is at least its number of rows (lines, in a text file)."""
     if file.suffix.lower() in (".parquet", ".pq"):
-        import pyarrow.parquet as parquet
+        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 
-        rows = parquet.ParquetFile(file).metadata.num_rows
+        rows: int = parquet.ParquetFile(file).metadata.num_rows
     else:
         with file.open("rb") as lines:
             rows = sum(block.count(b"\n") for block in iter(lambda: lines.read(1 << 20), b"")) + 1

@@ -150,11 +150,6 @@ class Outcome:
     meters: list[Meter]
     views: list[list[Frame]]
 
-    def words(self, member: int) -> np.ndarray:
-        """All bytes that a member received, in order, uint8."""
-        received = [np.frombuffer(frame.payload.tobytes(), dtype=np.uint8) for frame in self.views[member]]
-        return np.concatenate(received) if received else np.empty(0, dtype=np.uint8)
-
 
 @dataclass
 class Simulation:

@@ -18,7 +18,6 @@ from engine.errors import (
     Expired,
     FormulaError,
     JobAborted,
-    KernelsNotBuilt,
     NotAuthorised,
     NotEstimable,
     ReceiptInvalid,
@@ -31,13 +30,13 @@ from engine.errors import (
     UnknownColumn,
     UnknownLevel,
     Unreachable,
-    UnseenError,
 )
 from engine.party.version import SOFTWARE_VERSION as __version__
 from engine.receipt import Receipt
 from engine.results import CrosstabResult, DescribeResult, LogitResult, OLSResult, RegressionResult, Result
 from engine.sandbox import sandbox
 from engine.spec import Spec
+from native.errors import KernelsNotBuilt, UnseenError
 
 __all__ = [
     "CharterError",

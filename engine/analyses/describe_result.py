@@ -79,7 +79,7 @@ def _warnings(analysis: Describe, groups: list[Any], present: list[int]) -> tupl
     if without:
         found.append(
             f"no quartiles of {', '.join(without)}: they need a column whose dictionary entry has a resolution (the step between "
-            "recorded values) with at most 4096 steps between its bounds"
+            "recorded values) with at most 8192 steps between its bounds"
         )
     return tuple(found)
 

@@ -45,7 +45,7 @@ class PowerSums:
             return self._sums[:, 1:]
         degree = np.indices((2,) * ORDER).sum(axis=0)  # of each entry of (1, w) x ... x (1, w)
         about_zero = moved(self._sums[:, degree], self._shift, ORDER)
-        places = tuple(np.triu(np.ones((ORDER, ORDER), dtype=np.int64), 0).T)  # k ones: the entry of degree k
+        places = tuple(np.triu(np.ones((ORDER, ORDER), dtype=np.int64)))  # column k: k + 1 ones, an entry of that degree
         return about_zero[(slice(None), *places)]
 
 

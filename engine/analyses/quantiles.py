@@ -19,7 +19,7 @@ import numpy as np
 from engine.dictionary import Column
 from protocols.engine import Engine, Secret
 
-MOST_POINTS = 4097
+MOST_POINTS = 8193
 QUARTERS = np.array([1, 2, 3])
 FEWEST_PEOPLE = 40  # 10 on each side of a quartile
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import typer
@@ -15,6 +16,7 @@ from engine.errors import ConfigError, SpecError
 from native.errors import UnseenError
 
 MISUSE, FAILED, INTERRUPTED = 2, 1, 130
+PIPE_WIDTH = 200  # columns, where nobody says how wide the screen is
 
 
 class Commands(TyperGroup):
@@ -48,4 +50,9 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(soft_wrap=True).print(table)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+
+
+def when(time: str) -> str:
+    """RFC 3339 without fractions, for tables."""
+    return time[:19].replace("T", " ")

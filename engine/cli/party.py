@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import grpc
 import typer
 
-from engine.cli.output import print_json, print_table, print_text
+from engine.cli.output import print_json, print_table, print_text, when
 from engine.errors import NotAuthorised, SpecError, Unreachable
 from engine.party import config as party_config
 from engine.wire.v1 import admin_pb2 as wire
@@ -41,7 +41,9 @@ def jobs(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     if json:
         print_json([_as_dict(job) for job in found])
     else:
-        rows = [[job.job[:12], _state(job), job.researcher, job.analysis, job.submitted, job.expires] for job in found]
+        rows = [
+            [job.job[:12], _state(job), job.researcher, job.analysis, when(job.submitted), when(job.expires)] for job in found
+        ]
         print_table(["JOB", "STATE", "RESEARCHER", "ANALYSIS", "SUBMITTED", "EXPIRES"], rows)
 
 
@@ -52,12 +54,12 @@ def show(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> Non
 
 def approve(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     """Agree to a question. It runs when every party has agreed."""
-    _print_job(_ask(config, lambda admin: admin.Approve(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
+    _print_decision(_ask(config, lambda admin: admin.Approve(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
 
 
 def reject(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     """Refuse a question, for all parties. The researcher learns which party refused, and no reason."""
-    _print_job(_ask(config, lambda admin: admin.Reject(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
+    _print_decision(_ask(config, lambda admin: admin.Reject(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
 
 
 def status(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
@@ -114,13 +116,20 @@ def _print_job(job: wire.AdminJob, as_json: bool) -> None:
     lines = [
         f"job        {job.job}",
         f"state      {_state(job)}",
-        f"asked by   {job.researcher}, {job.submitted}, expires {job.expires}",
+        f"asked by   {job.researcher}, {when(job.submitted)}, expires {when(job.expires)} UTC",
         f"question   {job.question}",
         *(f"{'opens' if i == 0 else '':<11}{text}" for i, text in enumerate(job.opens)),
         f"own rows   {job.own_rows or 'none'}",
         f"agreed     {', '.join(job.approvals) or 'nobody yet'}",
     ]
     print_text("\n".join(lines))
+
+
+def _print_decision(job: wire.AdminJob, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_dict(job))
+    else:
+        print_text(f"job {job.job[:12]} is {_state(job)} here; agreed: {', '.join(job.approvals) or 'nobody'}")
 
 
 def _as_dict(message: Any) -> dict[str, Any]:

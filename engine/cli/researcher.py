@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli.output import print_json, print_table, print_text, say
+from engine.cli.output import print_json, print_table, print_text, say, when
 from engine.client import Study, connect
 from engine.errors import ConfigError, SpecError
 from engine.spec import Spec
@@ -50,7 +50,7 @@ def jobs(study: StudyPath = Path(DEFAULT_STUDY), json: Json = False) -> None:
         )
     else:
         print_table(
-            ["JOB", "STATE", "SUBMITTED", "QUESTION"], [[j.id[:12], j.state, j.submitted, question(j.spec)] for j in found]
+            ["JOB", "STATE", "SUBMITTED", "QUESTION"], [[j.id[:12], j.state, when(j.submitted), question(j.spec)] for j in found]
         )
 
 
@@ -63,7 +63,7 @@ def show(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), json: Json = False)
         print_json({**asdict(status), "spec": found.spec.model_dump(mode="json")})
         return
     why = f" ({status.code}{' at ' + status.by if status.by else ''})" if status.code else ""
-    dates = f"submitted {status.submitted}, expires {found.spec.expires}"
+    dates = f"submitted {when(status.submitted)}, expires {when(found.spec.expires)} UTC"
     print_text(f"job {status.job}\n{question(found.spec)}\n{status.state}{why}, {dates}\n")
     print_table(["PARTY", "STATE"], [[party, state] for party, state in status.parties.items()])
 
@@ -76,7 +76,9 @@ def events(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout 
                 typer.echo(_one_line(asdict(event)))
             else:
                 why = f" {event.code}{' at ' + event.by if event.by else ''}" if event.code else ""
-                print_text(f"{event.time}  {event.member:<12} {event.state}{why}{'  ' + event.detail if event.detail else ''}")
+                print_text(
+                    f"{when(event.time)}  {event.member:<12} {event.state}{why}{'  ' + event.detail if event.detail else ''}"
+                )
 
 
 def result(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout = None, json: Json = False) -> None:

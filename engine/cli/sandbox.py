@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def sandbox(
 ) -> None:
     """Start a daemon for each hospital on this machine, and say how to use them. Runs until Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
+    logging.getLogger("unseen.sandbox").setLevel(logging.ERROR)  # what was assumed is said below
     box = make_sandbox(files, dictionary, dir, steps=steps, approve=approve)
     say("starting the daemons ...")
     try:

@@ -62,7 +62,7 @@ class Job:
         if not replies:
             raise next(iter(failures.values()))
         states = {member: replies[member].state if member in replies else "unreachable" for member in parties}
-        state = _overall(list(states.values()))
+        state = overall(list(states.values()))
         ended = next((reply for reply in replies.values() if reply.state == state and reply.code), wire.JobStatus())
         return JobStatus(self.id, state, states, ended.code, ended.by, min(reply.submitted for reply in replies.values()))
 
@@ -120,7 +120,7 @@ class Job:
         }
 
 
-def _overall(states: list[str]) -> str:
+def overall(states: list[str]) -> str:
     """A failure anywhere is the job's; otherwise the party furthest behind counts."""
     for failed in ("refused", "aborted"):
         if failed in states:

@@ -14,7 +14,7 @@ from engine.analyses.base import Analysis
 from engine.charter import Charter
 from engine.client import config as configs
 from engine.client.config import ResearcherConfig
-from engine.client.job import Job, JobStatus
+from engine.client.job import Job, JobStatus, overall
 from engine.client.links import CALL_SECONDS, Links
 from engine.dictionary import Dictionary
 from engine.errors import SpecError
@@ -77,17 +77,20 @@ class Study:
         columns: Sequence[str],
         by: str | None = None,
         *,
+        quantiles: bool = True,
         where: str | None = None,
         complete: Sequence[str] = (),
         disclosure: str = "result",
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.DescribeResult:
-        """n, missing, mean, SD, SE and CI of each column, for everybody or for each level of `by`."""
+        """n, missing, mean, SD, median, IQR and more of each column, for everybody or for each level of `by`."""
         common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
-        return self._ask(
-            self.spec("describe", columns=[columns] if isinstance(columns, str) else columns, by=by, **common), timeout
+        listed = [columns] if isinstance(columns, str) else columns
+        found: results.DescribeResult = self._ask(
+            self.spec("describe", columns=listed, by=by, options={"quantiles": quantiles}, **common), timeout
         )
+        return found
 
     def crosstab(
         self,
@@ -102,7 +105,10 @@ class Study:
     ) -> results.CrosstabResult:
         """The contingency table of `"rows ~ columns"` with its chi-square test (`correction=True`: Yates, for 2 x 2)."""
         common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
-        return self._ask(self.spec("crosstab", formula=formula, options={"correction": correction}, **common), timeout)
+        found: results.CrosstabResult = self._ask(
+            self.spec("crosstab", formula=formula, options={"correction": correction}, **common), timeout
+        )
+        return found
 
     def ols(
         self,
@@ -118,7 +124,10 @@ class Study:
     ) -> results.OLSResult:
         """Linear regression. `vcov`: "model", "HC0", "HC1", "cluster"; `cov_params=True` opens the whole covariance matrix."""
         common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
-        return self._ask(self.spec("ols", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout)
+        found: results.OLSResult = self._ask(
+            self.spec("ols", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
+        )
+        return found
 
     def logit(
         self,
@@ -134,7 +143,10 @@ class Study:
     ) -> results.LogitResult:
         """Logistic regression of a 0/1 column; `disclosure="steps"` shows the parties the coefficients after each step."""
         common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
-        return self._ask(self.spec("logit", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout)
+        found: results.LogitResult = self._ask(
+            self.spec("logit", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
+        )
+        return found
 
     # -- step by step ---------------------------------------------------------------------------------------------------
 
@@ -189,12 +201,17 @@ class Study:
 
 def listed(jobs: Iterable[wire.ListedJob]) -> list[ListedJob]:
     """One entry for each job, whichever parties listed it. A question that is not the one its id names is left out."""
-    found: dict[str, ListedJob] = {}
+    entries: dict[str, list[wire.ListedJob]] = {}
     for job in jobs:
-        id = job.status.job
-        if canonical.digest(job.spec) == id and (id not in found or found[id].state not in ("refused", "aborted")):
-            found[id] = ListedJob(id, specs.parse(job.spec), job.status.state, job.status.submitted)
-    return sorted(found.values(), key=lambda job: job.submitted, reverse=True)
+        if canonical.digest(job.spec) == job.status.job:
+            entries.setdefault(job.status.job, []).append(job)
+    found = [
+        ListedJob(
+            id, specs.parse(same[0].spec), overall([job.status.state for job in same]), min(job.status.submitted for job in same)
+        )
+        for id, same in entries.items()
+    ]
+    return sorted(found, key=lambda job: job.submitted, reverse=True)
 
 
 def connect(path: str | Path) -> Study:

@@ -73,12 +73,22 @@ def parse_terms(right: str) -> list[Term]:
             if count_terms(tree) > MAX_TERMS:
                 raise FormulaError(f"The formula expands to more than {MAX_TERMS} terms. Write fewer interactions.")
             terms = parser.get_terms("~ " + right)._simplify()
-    except FormulaicError as error:
-        raise FormulaError(f"The right side of the formula does not parse. {HELP}") from error
-    except (SyntaxError, ValueError, RecursionError, MemoryError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except FormulaError:
+        raise
+    except (
+        FormulaicError,
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise FormulaError(f"The right side of the formula does not parse. {HELP} Put arithmetic into I(...).") from error
-    if not isinstance(terms, OrderedSet | list):
-        raise FormulaError(f"The right side of the formula must be one sum of terms. {HELP}")
+    if not terms or not isinstance(terms, OrderedSet | list):
+        raise FormulaError(f"The right side of the formula must be one sum of at least one term. {HELP}")
     formula = SimpleFormula(list(terms))
     for term in formula:
         if any(factor.eval_method.value == "literal" for factor in term.factors) and term != "1":

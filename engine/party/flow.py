@@ -329,6 +329,8 @@ class Flow:
         now = asyncio.get_running_loop().time()
         for job in self.book.open_jobs():
             self._expire(job)
+            if job.id in self._links and self._links[job.id].ended:  # the worker may be reading rows for long before it notices
+                self._end(job, "peer-lost", by=self._missing())
             if job.state is State.CHARGED:
                 self._settle(job)
             if job.state is State.CHARGED:

@@ -70,7 +70,7 @@ class Mesh:
         self._diallers = [asyncio.create_task(self._keep_dialling(name)) for name in self._dialled_by_me]
 
     async def stop(self) -> None:
-        """Abort what runs, close every link, dial no more."""
+        """Abort what runs, say so to the others, close every link, dial no more. The server's own `stop` comes after this."""
         self._stopping.set()
         self._sessions.close_all(AbortCode.STOPPING)
         await asyncio.sleep(0)  # sessions end in a callback of the loop
@@ -141,6 +141,8 @@ class Mesh:
         except LinkRefused as refused:
             self._note(peer, refused.code)
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, refused.code.value)
+        except Exception as error:  # the stream broke while it was greeted; its text could quote what was sent
+            _log.info("a stream of %s broke: %s", peer, type(error).__name__)
 
     async def _keep_dialling(self, name: str) -> None:
         pause = FIRST_PAUSE

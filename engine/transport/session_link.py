@@ -117,6 +117,9 @@ class SessionLink:
         except ProtocolError as error:
             self._abort(error, _code(error))
             raise
+        except BaseException:  # a fault of this process: the others must not wait for it
+            self.abort()
+            raise
 
     @contextmanager
     def heartbeating(self) -> Iterator[None]:

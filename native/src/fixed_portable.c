@@ -3,19 +3,19 @@
 #include "element.h"
 #include "kernels.h"
 
-/* A finite float64 is (-1)^sign m 2^(e - 1075) with m < 2^53, so in 2^frac = m 2^s with s = e - 1075 + frac.
+/* A normal float64 is (-1)^sign m 2^(e - 1075) with 2^52 <= m < 2^53, so in 2^frac = m 2^s with s = e - 1075 + frac.
  * wide = m 2^(s + 64) as an integer of L + 1 words: word 0 is the fraction, exact because m 2^s has at most 64 fraction bits when
- * s >= -64; for smaller s the value is below 2^(53 - 65) and no word matches, which leaves 0, its correct rounding.
- * Too large: m >= 2^52 there, so m 2^s >= 2^(64 L - 1) exactly when s >= 64 L - 53. Returns 1 for those, NaN and infinities. */
+ * s >= -64; for smaller s the value is below 2^(53 - 65) and no word matches, which leaves 0, its correct rounding. Zero and
+ * subnormals (e = 0) are among these, as frac < 256.
+ * Too large: m 2^s >= 2^(64 L - 1) exactly when s >= 64 L - 53. NaN and infinities (e = 2047, s >= 972) are among these. Returns 1 then. */
 INLINE uint64_t encode_one(uint64_t *r, double x, int frac, const int L)
 {
     uint64_t bits;
     memcpy(&bits, &x, 8);
     const uint64_t sign = bits >> 63, exponent = bits >> 52 & 0x7ff;
-    const uint64_t normal = ct_nonzero(exponent);
-    const uint64_t m = (bits & 0xfffffffffffff) | normal << 52;
+    const uint64_t m = (bits & 0xfffffffffffff) | (uint64_t)1 << 52;
     /* s + 64 as an unsigned number: negative ones become huge, and then `word` matches nothing */
-    const uint64_t shift = exponent + (1 - normal) - 1075 + (uint64_t)frac + 64;
+    const uint64_t shift = exponent - 1075 + (uint64_t)frac + 64;
     const uint64_t word = shift >> 6, bit = shift & 63;
     uint64_t wide[5];
     for (int i = 0; i <= L; i++) {
@@ -31,7 +31,7 @@ INLINE uint64_t encode_one(uint64_t *r, double x, int frac, const int L)
     }
     element_add_word(r, sign, 0, L);
     const uint64_t negative_shift = shift >> 63, limit = (uint64_t)(64 * L - 53 + 64);
-    return ct_equal(exponent, 0x7ff) | ((1 ^ negative_shift) & (1 ^ ct_less(shift, limit)));
+    return (1 ^ negative_shift) & (1 ^ ct_less(shift, limit));
 }
 
 /* The magnitude is shifted up until its top bit is set: value = top 2^exponent with the bits below `top` kept as one sticky bit, which is

@@ -266,6 +266,11 @@ def test_misuse_is_refused(misuse: Callable[[Plaintext], object]) -> None:
         misuse(Plaintext())
 
 
+def test_both_engines_have_all_verbs() -> None:
+    assert isinstance(Plaintext(), Engine)
+    assert all(simulate(3, (), lambda session: isinstance(Replicated(session), Engine)))
+
+
 @pytest.mark.parametrize("axis", [2, -3])
 def test_an_axis_never_is_the_limbs(axis: int) -> None:
     x = Plaintext().constant(np.ones((3, 3)))

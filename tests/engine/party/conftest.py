@@ -1,9 +1,9 @@
 """The stand-in for all analyses, where a test of the daemon does not care which."""
 
 import pytest
-from tests.engine.party.party_study import FakeAnalysis
 
 from engine import analyses
+from tests.engine.party.party_study import FakeAnalysis
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
+import os
 import socket
 import tempfile
 import threading
@@ -26,7 +28,7 @@ from engine.analyses.base import Output, Plan
 from engine.data.rows import RowCounts, Rows
 from engine.errors import FormulaError
 from engine.identity import Identity
-from engine.party import gate
+from engine.party import gate, status
 from engine.party.config import PartyConfig, PolicySection
 from engine.party.daemon import Daemon
 from engine.party.jobs import ENDS
@@ -115,8 +117,11 @@ class FakeSource:
 def answer(session: Session, work: Work) -> Outcome:
     """A session that exchanges once and releases one number."""
     meet(session)
-    values = {output.name: (output.shape, output.frac) for output in (*gate.OUTPUTS, *work.analysis.plan.outputs)}
-    shares = {name: ReleasedShare(np.frombuffer(session.entropy(32), "<u8").reshape(*shape, 4), frac) for name, (shape, frac) in values.items()}
+    shares = {}
+    for output in (*gate.OUTPUTS, *work.analysis.plan.outputs):
+        size = math.prod(output.shape)
+        share = np.frombuffer(session.entropy(32 * size), "<u8").reshape(*output.shape, 4)
+        shares[output.name] = ReleasedShare(share, output.frac)
     return Outcome(None, shares, {}, {work.analysis.plan.columns: session.entropy(40)}, ["refused"], 1, session.meter)
 
 
@@ -152,6 +157,19 @@ class Hold:
             assert await asyncio.to_thread(self.entered.acquire, True, 20)
 
 
+class Silence:
+    """The network of a dead daemon."""
+
+    def connected(self) -> list[str]:
+        return []
+
+    def notify(self, notice: Any) -> None:
+        return None
+
+    async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> Any:
+        raise ConnectionError
+
+
 @dataclass
 class Study:
     """The members' keys and folders; daemons are started and stopped by name."""
@@ -179,6 +197,17 @@ class Study:
 
     async def stop(self, *names: str) -> None:
         await asyncio.gather(*(self.daemons.pop(name).stop() for name in names or list(self.daemons)))
+
+    async def crash(self, name: str) -> None:
+        """As a kill would: links and calls are cut, nothing more is written."""
+        daemon = self.daemons.pop(name)
+        daemon._journal.close()
+        daemon._audit.close()
+        daemon._ticker.cancel()
+        daemon.flow.network = Silence()
+        await daemon.links.stop()
+        await asyncio.gather(daemon._server.stop(0), daemon._admin.stop(0))
+        os.close(daemon._lock)
 
     async def linked(self) -> None:
         """Returns when all running daemons hold links to each other."""
@@ -255,7 +284,7 @@ async def study(**changes: Any) -> AsyncIterator[Study]:
 
 def code_of(error: grpc.aio.AioRpcError) -> str:
     """The stable code in the trailing metadata."""
-    return str(dict(error.trailing_metadata() or ()).get("unseen-code", ""))
+    return next((str(value) for key, value in error.trailing_metadata() or () if key == status.CODE), "")
 
 
 def sign_charter(charter: charters.Charter, keys: dict[str, Identity], path: Path) -> None:

@@ -14,6 +14,7 @@ from engine.party.config import PartyConfig, strictest
 from tests.engine.party.party_study import Study, make_keys, make_study, sign_charter
 
 DATA = {"source": "um.csv"}
+RULE = {"researcher": "ana", "analyses": ["describe"], "columns": ["age"]}
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +72,15 @@ def test_paths_are_relative_to_the_file(study: Study, monkeypatch: pytest.Monkey
         ({"policy__aprove": "automatic"}, ["'policy.aprove'", "'approve'"]),
         ({"policy__floors__cohrt": 20}, ["'policy.floors.cohrt'", "'cohort'"]),
         ({"plicy__approve": "automatic"}, ["'plicy'", "'policy'"]),
-        ({"policy__automatic": [{"researcher": "ana", "analyses": ["*"], "column": ["*"]}]}, ["'policy.automatic.column'", "'columns'"]),
+        (
+            {"policy__automatic": [{"researcher": "ana", "analyses": ["*"], "column": ["*"]}]},
+            ["'policy.automatic.column'", "'columns'"],
+        ),
     ],
 )
-def test_an_unknown_key_is_an_error_that_names_it_and_the_likely_one(study: Study, change: dict[str, Any], words: list[str]) -> None:
+def test_an_unknown_key_is_an_error_that_names_it_and_the_likely_one(
+    study: Study, change: dict[str, Any], words: list[str]
+) -> None:
     with pytest.raises(ConfigError) as error:
         load(study, **change)
     assert all(word in str(error.value) for word in words), str(error.value)
@@ -95,7 +101,10 @@ def test_an_unknown_key_is_an_error_that_names_it_and_the_likely_one(study: Stud
         ({"policy__approve": "always"}, ConfigError),
         ({"policy__steps": "yes"}, ConfigError),
         ({"policy__floors__cohort": 4}, ConfigError),
-        ({"policy__automatic": [{"researcher": "ana", "analyses": [], "columns": ["*"]}], "policy__approve": "automatic"}, ConfigError),
+        (
+            {"policy__automatic": [{"researcher": "ana", "analyses": [], "columns": ["*"]}], "policy__approve": "automatic"},
+            ConfigError,
+        ),
         ({"data": None}, ConfigError),
     ],
 )
@@ -106,17 +115,21 @@ def test_a_wrong_value_is_refused(study: Study, change: dict[str, Any], error: t
 
 @pytest.mark.parametrize(
     ("key", "value", "word"),
-    [("researcher", "anna", "'ana'"), ("analyses", ["descibe"], "'describe'"), ("columns", ["agee"], "'age'"), ("researcher", "*", "ana")],
+    [
+        ("researcher", "anna", "'ana'"),
+        ("analyses", ["descibe"], "'describe'"),
+        ("columns", ["agee"], "'age'"),
+        ("researcher", "*", "ana"),
+    ],
 )
 def test_a_rule_that_names_what_the_charter_does_not_hold_is_refused(study: Study, key: str, value: Any, word: str) -> None:
-    rule = {"researcher": "ana", "analyses": ["describe"], "columns": ["age"], key: value}
     with pytest.raises(ConfigError, match=word):
-        load(study, policy__approve="automatic", policy__automatic=[rule])
+        load(study, policy__approve="automatic", policy__automatic=[{**RULE, key: value}])
 
 
 def test_rules_without_automatic_approval_are_refused(study: Study) -> None:
     with pytest.raises(ConfigError, match="by-hand"):
-        load(study, policy__automatic=[{"researcher": "ana", "analyses": ["*"], "columns": ["*"]}])
+        load(study, policy__automatic=[RULE])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Who may ask what: signatures over exact bytes, the charter's limits, a party's own policy."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("fake_analysis")
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Identity]]:
-    yield make_keys(tmp_path_factory.mktemp("keys"))
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Identity]:
+    return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(scope="module")

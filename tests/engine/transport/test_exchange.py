@@ -14,8 +14,8 @@ from protocols.session import Expect
 
 def array_of(sender: int, receiver: int, step: int, size: int, dtype: str) -> np.ndarray:
     """Different for every sender, receiver and step."""
-    start = 1_000_003 * sender + 10_007 * receiver + 101 * step
-    return (np.arange(start, start + size) % 251).astype(dtype)
+    period = (np.arange(251) + 83 * sender + 11 * receiver + step) % 251  # no divisor of a chunk: a misplaced one shows
+    return np.resize(period.astype(dtype), size)
 
 
 def all_to_all(link, rounds, size, dtype):
@@ -84,9 +84,11 @@ def test_two_sessions_at_once_share_the_streams(study):
     running = study().start_all()
     first, second = running.open(b"a" * 32), running.open(b"b" * 32)
     outcome = []
-    other = threading.Thread(
-        target=lambda: outcome.append(running.everybody(lambda link: all_to_all(link, 3, 9 << 20, "u1"), first))
-    )
+
+    def large():
+        outcome.append(running.everybody(lambda link: all_to_all(link, 3, 9 << 20, "u1"), first))
+
+    other = threading.Thread(target=large)
     other.start()
     small = running.everybody(lambda link: all_to_all(link, 200, 64, "<u8"), second)
     other.join()

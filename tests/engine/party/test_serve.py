@@ -1,0 +1,131 @@
+"""`unseen party serve` as a process of its own: ready, signals, what it leaves behind."""
+
+import asyncio
+import os
+import signal
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from engine.errors import ConfigError
+from engine.party import daemon
+from engine.party.journal import recover
+from tests.engine.party.party_study import Hold, Study, free_port, sign_charter, study
+
+pytestmark = pytest.mark.usefixtures("fake_analysis")
+
+SERVE = "import sys; from pathlib import Path; from engine.party import server; server.serve(Path(sys.argv[1]))"
+ROOT = Path(__file__).parents[3]
+
+
+def write_config(s: Study, name: str, **party: Any) -> Path:
+    """hospital.toml of one party, with a table of twenty rows."""
+    if not (s.folder / "charter.json").exists():
+        sign_charter(s.charter, s.keys, s.folder / "charter.json")
+    (s.folder / "rows.csv").write_text("age,indo,sex\n" + "40,1,male\n" * 20)
+    section = {
+        "name": name,
+        "charter": "charter.json",
+        "keys": f"keys/{name}",
+        "state": name,
+        "listen": s.charter.member(name).address,
+    }
+    policy = {"approve": "automatic", "automatic": [{"researcher": "ana", "analyses": ["*"], "columns": ["*"]}]}
+    path = s.folder / f"{name}.toml"
+    path.write_text(tomli_w.dumps({"party": section | party, "policy": policy, "data": {"source": "rows.csv"}}))
+    return path
+
+
+async def serve(path: Path) -> asyncio.subprocess.Process:
+    """A daemon in its own process, started and not yet ready."""
+    pipe = asyncio.subprocess.PIPE
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", SERVE, str(path), stdout=pipe, stderr=pipe, env=environment)
+
+
+async def ready(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        return (await process.stdout.readline()).decode()
+
+
+async def end(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    async with asyncio.timeout(60):
+        _, errors = await process.communicate()
+    return process.returncode or 0, errors.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_daemon_says_when_it_is_ready_and_ends_cleanly_on_a_signal(number: signal.Signals) -> None:
+    async def body() -> None:
+        async with study() as s:
+            metrics = f"127.0.0.1:{free_port()}"
+            process = await serve(write_config(s, "um", metrics=metrics))
+            assert await ready(process) == f"ready um {s.charter.member('um').address}\n"
+            assert "Max core file size        0                    0" in Path(f"/proc/{process.pid}/limits").read_text()
+            page = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://{metrics}/metrics").read().decode())
+            assert "unseen_links 0.0" in page
+            process.send_signal(number)
+            code, errors = await end(process)
+            assert code == 0, errors
+            assert '"event": "stopped"' in errors
+            assert "Traceback" not in errors
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    ("number", "ended", "left"),
+    [(signal.SIGTERM, ("aborted", "stopped", "iu"), "aborted"), (signal.SIGKILL, ("aborted", "peer-lost", "iu"), "computing")],
+)
+def test_a_signal_in_the_middle_of_a_session_aborts_it_at_the_others(
+    number: signal.Signals, ended: tuple[str, str, str], left: str
+) -> None:
+    async def body() -> None:
+        async with study() as s:
+            hold = Hold()
+            await s.start("um", "uk", run=hold)
+            process = await serve(write_config(s, "iu"))
+            await ready(process)
+            await s.linked()
+            signed = s.ask()
+            await s.submit(signed)
+            await hold.reached(2)
+            await s.state(signed.job_id, "iu", "computing")
+            process.send_signal(number)
+            found = await s.ends(signed.job_id, ("um", "uk"))
+            assert {end[:2] for end in found} == {ended[:2]}
+            assert ended[2] in {end[2] for end in found}
+            hold.release.set()
+            code, errors = await end(process)
+            assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), errors
+            records, _ = recover((s.folder / "iu" / "journal").read_bytes())
+            assert records[-1]["state"] == left
+
+    asyncio.run(body())
+
+
+def test_a_wrong_configuration_ends_before_it_is_ready() -> None:
+    async def body() -> None:
+        async with study() as s:
+            process = await serve(write_config(s, "um", listen="203.0.113.1:1"))
+            code, errors = await end(process)
+            assert code != 0
+            assert "cannot listen on 203.0.113.1:1" in errors
+
+    asyncio.run(body())
+
+
+def test_the_digest_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
+    key = daemon.digest_key(tmp_path / "state")
+    assert len(key) == 32
+    assert daemon.digest_key(tmp_path / "state") == key
+    path = tmp_path / "state" / "digest.key"
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_bytes(key[:31])
+    with pytest.raises(ConfigError, match="damaged"):
+        daemon.digest_key(tmp_path / "state")

@@ -1,0 +1,423 @@
+"""Formulas: the same names and numbers as formulaic on plain data, ranges that hold, cells that count, and no code ever run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+from formulaic import model_matrix
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.data.frame_source import FrameSource
+from engine.data.rows import Batch, Query
+from engine.dictionary import Dictionary
+from engine.errors import FormulaError, SpecError, UnknownColumn, UnknownLevel
+from engine.formula import Design
+from tests import datasets
+
+DICTIONARY = Dictionary.parse(
+    {
+        "columns": {
+            "y": {"type": "number", "bounds": [-10, 50]},
+            "dead": {"type": "binary"},
+            "age": {"type": "integer", "bounds": [18, 90]},
+            "weight": {"type": "number", "bounds": [30, 200]},
+            "shift": {"type": "number", "bounds": [-2, 3]},
+            "female": {"type": "binary"},
+            "old": {"type": "binary"},
+            "race": {"type": "category", "levels": ["white", "black", "other"]},
+            "arm": {"type": "category", "levels": ["control", "treated"]},
+            "centre": {"type": "category", "levels": [1, 2, 3]},
+            "ph_ecog": {"type": "integer", "bounds": [0, 3], "levels": [0, 1, 2, 3]},
+            "ph.ecog": {"type": "integer", "bounds": [0, 3], "levels": [0, 1, 2, 3]},
+        }
+    }
+)
+
+
+def plain_frame(rows: int = 200) -> pd.DataFrame:
+    """Every level occurs, in declared order of categories, so that formulaic on its own sees the same levels."""
+    generator = np.random.default_rng(7)
+    frame = pd.DataFrame({"y": generator.uniform(-10, 50, rows), "weight": generator.uniform(30, 200, rows)})
+    frame["shift"] = generator.uniform(-2, 3, rows)
+    for name, low, high in (("dead", 0, 2), ("age", 18, 91), ("female", 0, 2), ("old", 0, 2), ("ph_ecog", 0, 4)):
+        frame[name] = generator.integers(low, high, rows)
+    frame["ph.ecog"] = frame["ph_ecog"]
+    for name in ("race", "arm", "centre"):
+        levels = list(DICTIONARY[name].levels or ())
+        frame[name] = pd.Categorical.from_codes(generator.integers(0, len(levels), rows), categories=levels)
+    return frame
+
+
+def one_batch(frame: pd.DataFrame, dictionary: Dictionary = DICTIONARY, columns: tuple[str, ...] | None = None) -> Batch:
+    columns = columns or tuple(dictionary.columns)
+    (batch,) = FrameSource(frame, dictionary).rows(Query(columns, columns))
+    return batch
+
+
+FRAME = plain_frame()
+BATCH = one_batch(FRAME)
+
+FORMULAS = [
+    "y ~ 1",
+    "y ~ age",
+    "y ~ age + weight - 1",
+    "y ~ 0 + race",
+    "y ~ race + arm",
+    "y ~ C(race) * arm",
+    "y ~ race:arm",
+    "y ~ 0 + race:arm + age",
+    "y ~ race:age",
+    "y ~ age + race:age - 1",
+    "y ~ age*race*female",
+    "y ~ (age + race + female)**2",
+    "y ~ (age + female)^2 - age",
+    "y ~ arm/race",
+    "y ~ race %in% arm",
+    "y ~ C(race, Treatment('other'))",
+    "y ~ C(race, Treatment(reference='black')) * age",
+    "y ~ C(race, contr.treatment('black')):female",
+    "y ~ centre + C(centre, Treatment(2))",
+    "y ~ C(female) + C(ph_ecog)",
+    "y ~ log(weight) + log1p(age) + log2(weight) + log10(weight) + sqrt(age) + abs(shift) + exp(shift)",
+    "y ~ I(age**2) + I(shift**3) + I(weight**0.5) + I(shift**2) + I(weight**-1)",
+    "y ~ I(age * female) + I(age + weight - 3) + I(weight / age) + I(-shift) + I((age - 50) / 10)",
+    "y ~ {age + 1} + log(age + 1)",
+    "y ~ age:female + female:old + weight:age",
+    "log1p(age) ~ weight",
+    "dead ~ age + C(race)",
+    "~ age + race",
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_names_and_matrix_are_formulaics(formula: str) -> None:
+    design = Design.compile(formula, DICTIONARY)
+    context = {"sqrt": np.sqrt, "log1p": np.log1p, "abs": np.abs}
+    matrices = model_matrix(formula.replace("^", "**"), FRAME, context=context)
+    expected = matrices.rhs if "~ " in formula and not formula.startswith("~") else matrices
+    assert list(design.names) == list(expected.columns)
+    z = design.matrix(BATCH)
+    assert z.flags.c_contiguous
+    assert z.dtype == np.float64
+    assert np.all(np.abs(z) <= 1)
+    np.testing.assert_allclose(z * design.scale + design.center, expected.to_numpy(dtype=float), rtol=1e-12, atol=1e-12)
+    if design.response_name is not None:
+        y = matrices.lhs.to_numpy(dtype=float)[:, 0]
+        assert design.response_name == matrices.lhs.columns[0]
+        np.testing.assert_allclose(design.response_values(BATCH), y)
+        np.testing.assert_allclose(design.response(BATCH) * design.response_scale + design.response_center, y, atol=1e-12)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_the_canonical_formula_compiles_to_the_same_design(formula: str) -> None:
+    design = Design.compile(formula, DICTIONARY)
+    again = Design.compile(design.formula, DICTIONARY)
+    assert again.formula == design.formula
+    assert again.names == design.names
+    assert again.terms == design.terms
+    np.testing.assert_array_equal(again.scale, design.scale)
+
+
+def test_dotted_and_backticked_names_are_columns() -> None:
+    design = Design.compile("y ~ ph.ecog + `ph.ecog`:female + I(ph.ecog**2) + I(`ph.ecog` + 1) + C(ph.ecog)", DICTIONARY)
+    assert design.names[:4] == ("Intercept", "ph.ecog", "I(ph.ecog ** 2)", "I(`ph.ecog` + 1)")
+    assert design.names[4:] == ("C(ph.ecog)[T.1]", "C(ph.ecog)[T.2]", "C(ph.ecog)[T.3]", "ph.ecog:female")
+    x = design.matrix(BATCH) * design.scale + design.center
+    np.testing.assert_allclose(x[:, 2], FRAME["ph.ecog"] ** 2)
+    assert Design.compile(design.formula, DICTIONARY).names == design.names
+
+
+def test_levels_come_from_the_dictionary_and_stay_columns_without_rows() -> None:
+    few = FRAME[FRAME["race"] == "white"].reset_index(drop=True)
+    design = Design.compile("y ~ race", DICTIONARY)
+    z = design.matrix(one_batch(few))
+    assert design.names == ("Intercept", "race[T.black]", "race[T.other]")
+    assert z[:, 1:].sum() == 0
+
+
+def test_terms_slice_the_columns() -> None:
+    design = Design.compile("y ~ age + race + age:race", DICTIONARY)
+    assert [(term.name, design.names[term.columns], term.factor) for term in design.terms] == [
+        ("Intercept", ("Intercept",), False),
+        ("age", ("age",), False),
+        ("race", ("race[T.black]", "race[T.other]"), True),
+        ("age:race", ("age:race[T.black]", "age:race[T.other]"), True),
+    ]
+    assert design.intercept == 0
+    assert design.columns == ("y", "age", "race")
+    assert Design.compile("y ~ age - 1", DICTIONARY).intercept is None
+
+
+def test_columns_are_centred_only_with_an_intercept_and_dummies_never() -> None:
+    design = Design.compile("y ~ age + race + female + age:race + sqrt(weight)", DICTIONARY)
+    by_name = dict(zip(design.names, zip(design.center, design.scale, strict=True), strict=True))
+    assert by_name["Intercept"] == (0, 1)
+    assert by_name["age"] == (54, 36)
+    assert by_name["race[T.black]"] == by_name["female"] == (0, 1)
+    assert by_name["age:race[T.black]"] == (0, 90)
+    assert (design.response_center, design.response_scale) == (20, 30)
+    bare = Design.compile("y ~ age + weight - 1", DICTIONARY)
+    assert bare.center.tolist() == [0, 0]
+    assert bare.scale.tolist() == [90, 200]
+    assert (bare.response_center, bare.response_scale) == (0, 50)
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ age + race*female + log(weight)", "y ~ age + race - 1", "log1p(age) ~ weight + arm:shift"]
+)
+def test_the_coefficient_map_gives_the_direct_fit(formula: str) -> None:
+    design = Design.compile(formula, DICTIONARY)
+    z, x = design.matrix(BATCH), design.matrix(BATCH) * design.scale + design.center
+    y = design.response_values(BATCH)
+    gamma = np.linalg.lstsq(z, design.response(BATCH), rcond=None)[0]
+    direct = np.linalg.lstsq(x, y, rcond=None)[0]
+    transform, offset = design.coefficient_map()
+    np.testing.assert_allclose(offset + design.response_scale * transform @ gamma, direct, rtol=1e-8, atol=1e-9)
+    covariance = design.response_scale**2 * transform @ np.linalg.inv(z.T @ z) @ transform.T
+    np.testing.assert_allclose(covariance / design.response_scale**2, np.linalg.inv(x.T @ x), rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("formula", "binary", "ones"),
+    [("dead ~ age", True, FRAME["dead"] == 1), ("arm ~ age", True, FRAME["arm"] == "treated"), ("y ~ age", False, None)],
+)
+def test_a_response_of_two_levels_is_zero_and_one(formula: str, binary: bool, ones: pd.Series | None) -> None:
+    design = Design.compile(formula, DICTIONARY)
+    assert design.response_binary is binary
+    assert len(design.response_cells) == (2 if binary else 0)
+    if ones is not None:
+        np.testing.assert_array_equal(design.response(BATCH), ones.astype(float))
+        assert [int(cell.members(BATCH).sum()) for cell in design.response_cells] == [int((~ones).sum()), int(ones.sum())]
+        assert all(cell.absent_if == () for cell in design.response_cells)
+
+
+def test_cells_are_levels_zeros_and_ones_and_their_combinations() -> None:
+    design = Design.compile("dead ~ age + race*female + I(old*age) + centre", DICTIONARY)
+    labels = {cell.label: cell for cell in design.cells}
+    assert {
+        "race is white",
+        "race is black",
+        "race is other",
+        "centre is 3",
+        "female = 0",
+        "female = 1",
+        "old = 1",
+    } <= labels.keys()
+    combination = labels["race is black, female = 1"]
+    expected = (FRAME["race"] == "black") & (FRAME["female"] == 1)
+    assert combination.members(BATCH).sum() == expected.sum()
+    level = labels["race is black"]
+    assert level.absent_if == (design.cells.index(level),)
+    assert combination.absent_if == level.absent_if
+    assert labels["female = 1"].absent_if == ()
+    assert len(design.cells) == 3 + 2 + 2 + 3 + 6
+
+
+def test_an_interaction_of_two_factors_is_excused_by_either_empty_level() -> None:
+    design = Design.compile("y ~ race:arm", DICTIONARY)
+    index = {cell.label: position for position, cell in enumerate(design.cells)}
+    assert design.cells[index["race is other, arm is control"]].absent_if == (index["race is other"], index["arm is control"])
+
+
+def test_a_power_of_a_zero_one_column_counts_as_that_column() -> None:
+    assert [cell.label for cell in Design.compile("y ~ I(female**2) + exp(female)", DICTIONARY).cells] == [
+        "female = 0",
+        "female = 1",
+    ]
+
+
+def test_a_column_of_two_whole_numbers_counts_as_two_groups() -> None:
+    dictionary = Dictionary.parse(
+        {"columns": {"t": {"type": "number", "bounds": [0, 9]}, "sex": {"type": "integer", "bounds": [1, 2]}}}
+    )
+    assert [cell.label for cell in Design.compile("t ~ sex", dictionary).cells] == ["sex = 1", "sex = 2"]
+
+
+@pytest.mark.parametrize(
+    ("formula", "error", "says"),
+    [
+        ("", FormulaError, "empty"),
+        ("y ~", FormulaError, "exactly one ~"),
+        ("y ~ age ~ weight", FormulaError, "exactly one ~"),
+        ("y ~ 0", FormulaError, "at least one term"),
+        ("y ~ agee", UnknownColumn, "Did you mean 'age'"),
+        ("y ~ C(agee)", UnknownColumn, "Did you mean 'age'"),
+        ("z ~ age", UnknownColumn, "no column 'z'"),
+        ("y ~ C(race, Treatment('blak'))", UnknownLevel, "Did you mean 'black'"),
+        ("y ~ C(age)", FormulaError, "declare levels"),
+        ("y ~ C(race, Sum)", FormulaError, "only contrast"),
+        ("y ~ C(race, Treatment('black'), 3)", FormulaError, "takes a column"),
+        ("y ~ C(log(age))", FormulaError, "takes a column"),
+        ("y ~ log(C(race))", FormulaError, "term of its own"),
+        ("y ~ log(race)", FormulaError, "is a category"),
+        ("y ~ log(shift)", FormulaError, "log1p"),
+        ("y ~ log1p(shift)", FormulaError, "tighter bounds"),
+        ("y ~ sqrt(shift)", FormulaError, "tighter bounds"),
+        ("y ~ I(age / shift)", FormulaError, "divisor can be 0"),
+        ("y ~ I(shift**-1)", FormulaError, "power is undefined"),
+        ("y ~ I(shift**0.5)", FormulaError, "power is undefined"),
+        ("y ~ I(age**weight)", FormulaError, "exponent"),
+        ("y ~ I(age**99)", FormulaError, "exponent"),
+        ("y ~ exp(exp(weight))", FormulaError, "Rescale"),
+        ("y ~ I(3)", FormulaError, "one value only"),
+        ("y ~ I(age - age + 1) + I(0 * age)", FormulaError, "one value only"),
+        ("y ~ np.log(weight)", FormulaError, "not np.log"),
+        ("y ~ poly(age, 2)", FormulaError, r"poly\(\)"),
+        ("y ~ age > 3", FormulaError, "does not parse"),
+        ("y ~ I(age > 3)", FormulaError, "not allowed"),
+        ("y ~ I('a')", FormulaError, "not allowed"),
+        ("y ~ I(True)", FormulaError, "not allowed"),
+        ("y ~ log(age, 2)", FormulaError, "one argument"),
+        ("y ~ log(x=age)", FormulaError, "one argument"),
+        ("y ~ .", FormulaError, "does not parse"),
+        ("y ~ age | race", FormulaError, "does not parse"),
+        ("y ~ [age ~ race]", FormulaError, "exactly one ~"),
+        ("y ~ 2:age", FormulaError, "I\\(2"),
+        ("y ~ 'age'", FormulaError, "does not parse"),
+        ("y ~ age[0]", FormulaError, "not allowed"),
+        ("y ~ hospital", FormulaError, "strata"),
+        ("y + age ~ race", FormulaError, "one response"),
+        ("race ~ age", FormulaError, "3 levels"),
+        ("y ~ log(age + y)", FormulaError, "response's column"),
+        ("I(3) ~ age", FormulaError, "must be a column"),
+        ("y ~ " + "(" * 60 + "age" + ")" * 60, FormulaError, "parentheses"),
+        ("y ~ I(" + "-" * 3000 + "age)", FormulaError, "parse|deeply"),
+        ("y ~ I(" + "age+" * 2000 + "age)", FormulaError, "parse|deeply"),
+        ("y ~ (age + race)**1000000000", FormulaError, "whole number from 1 to 20"),
+        ("y ~ (age + race + weight + shift + female + old)**20", FormulaError, "terms"),
+        ("y ~ " + "*".join(["(age + race + weight)"] * 60), FormulaError, "terms"),
+        (
+            "y ~ " + ":".join(f"C(ph_ecog, Treatment({i}))" for i in (0, 1, 2, 3)) + ":centre:race:arm:C(ph.ecog)",
+            FormulaError,
+            "levels",
+        ),
+        ("y ~ age" + " " * 10_000, FormulaError, "longer"),
+        ("y ~ age\\", FormulaError, "backslash"),
+    ],
+)
+def test_a_wrong_formula_is_refused_and_told_what_to_do(formula: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        Design.compile(formula, DICTIONARY)
+
+
+ATTACKS = [
+    "y ~ __import__('os').system('true')",
+    "{__import__('os').system('touch ran')(1)} ~ age",
+    "(__import__('os').system('touch ran'))(age) ~ age",
+    "y ~ {(lambda: __import__('os').system('touch ran'))()}",
+    "y ~ age.__class__.__mro__[1].__subclasses__()",
+    "y ~ I((age for age in [1]))",
+    "y ~ C(race, __import__('os').system('touch ran'))",
+    "y ~ Q('age')",
+    "Q(__import__('os').system('touch ran')) ~ age",
+    "y ~ `__import__('os').system('touch ran')`",
+    "y ~ f'{age}'",
+]
+
+
+@pytest.mark.parametrize("formula", ATTACKS)
+def test_code_in_a_formula_is_refused(formula: str) -> None:
+    with pytest.raises(SpecError):
+        Design.compile(formula, DICTIONARY)
+
+
+def test_nothing_is_evaluated_as_code() -> None:
+    """An audit hook that ends the process at the first exec event (eval and exec of code objects raise it)."""
+    program = """
+        import sys
+        from tests.engine.test_formula import ATTACKS, BATCH, DICTIONARY, FORMULAS
+        from engine.errors import SpecError
+        from engine.formula import Design
+        import engine.analyses.base
+        armed = True
+        def hook(event, arguments):
+            if armed and event in ("exec", "os.system", "subprocess.Popen"):
+                print("RAN", event, arguments[0], flush=True)
+                import os
+                os._exit(3)
+        sys.addaudithook(hook)
+        for formula in FORMULAS:
+            design = Design.compile(formula, DICTIONARY)
+            design.matrix(BATCH)
+            [cell.members(BATCH) for cell in design.cells]
+        for formula in ATTACKS:
+            try:
+                Design.compile(formula, DICTIONARY)
+            except SpecError:
+                pass
+        armed = False
+        print("quiet")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, cwd=datasets.ROOT, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "quiet"), done.stdout + done.stderr
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40) | st.text("y~ age+*:()-/^{}`'\"I C,log.1race[]%", max_size=40).map(lambda text: "y ~ " + text))
+def test_any_text_is_a_design_or_a_spec_error(text: str) -> None:
+    try:
+        Design.compile(text, DICTIONARY)
+    except SpecError:
+        pass
+
+
+@st.composite
+def expressions(draw: st.DrawFn) -> str:
+    columns = st.sampled_from(["age", "weight", "shift", "female"])
+    inner = st.recursive(
+        columns | st.sampled_from(["2", "0.5", "-3"]),
+        lambda part: st.one_of(
+            st.tuples(part, st.sampled_from("+-*/"), part).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
+            st.tuples(st.sampled_from(["log", "log1p", "sqrt", "exp", "abs"]), part).map(lambda p: f"{p[0]}({p[1]})"),
+            st.tuples(part, st.sampled_from([2, 3, -1, -2, 0.5])).map(lambda p: f"({p[0]})**{p[1]}"),
+        ),
+        max_leaves=5,
+    )
+    return f"y ~ I({draw(inner)})"
+
+
+@settings(max_examples=300, deadline=None)
+@given(expressions())
+def test_interval_arithmetic_holds_every_value(formula: str) -> None:
+    try:
+        design = Design.compile(formula, DICTIONARY)
+    except FormulaError:
+        return
+    meaning = design._meanings[design._layout[1].parts[0][0]]
+    low, high = meaning.interval()
+    values = meaning.evaluate(BATCH.frame)
+    slack = 1e-9 * max(abs(low), abs(high))
+    assert np.all(np.isfinite(values))
+    assert np.all((values >= low - slack) & (values <= high + slack))
+
+
+REFERENCES = {
+    "indo_rct": ["pep_out ~ indo + age + female + risk + sod1"],
+    "lung": ["~ age + sex + ph.ecog"],
+    "randhie": [f"{y} ~ coins + female + black + xage + linc + disea + physlm" for y in ("mdvis", "log1p(meddol)")]
+    + ["mdvis ~ C(site)"],
+    "azpro": ["los ~ procedure + sex + admit + age75"],
+    "birthwt": ["low ~ age + lwt + black + other + smoke + ht + ui", "bwt ~ C(race)"],
+    "respiratory": ["outcome ~ active + male + age + baseline + C(center)"],
+}
+
+
+@pytest.mark.parametrize(("name", "formula"), [(name, formula) for name, formulas in REFERENCES.items() for formula in formulas])
+def test_the_reference_formulas_compile_on_real_data(name: str, formula: str) -> None:
+    study = datasets.load(name)
+    dictionary = Dictionary.parse(study.dictionary)
+    design = Design.compile(formula, dictionary)
+    for frame in study.frames().values():
+        for batch in FrameSource(frame, dictionary).rows(Query(design.columns, design.columns)):
+            z = design.matrix(batch)
+            assert np.all(np.abs(z) <= 1)
+            assert len(z) > 0
