@@ -36,6 +36,7 @@ RESERVED = "hospital"
 MAX_COLUMNS = 5000
 MAX_LEVELS = 1000
 MAX_TEXT = 200
+LARGEST = {"number": 1e100, "integer": 2.0**53}  # beyond 2^53 a float64 skips whole numbers
 
 _KEYS: dict[str, frozenset[str]] = {
     "number": frozenset({"type", "bounds", "unit", "label", "resolution", "grade"}),
@@ -223,8 +224,8 @@ def _parse_bounds(where: str, entry: Mapping[str, Any], kind: str) -> tuple[floa
         raise DictionaryError(f"{where}: the first bound must be below the second.")
     if kind == "integer" and not (float(low).is_integer() and float(high).is_integer()):
         raise DictionaryError(f"{where}: the bounds of an integer are whole numbers.")
-    if max(abs(low), abs(high)) > 2**53:
-        raise DictionaryError(f"{where}: bounds beyond 2^53 leave no accuracy. Choose another unit.")
+    if max(abs(low), abs(high)) > LARGEST[kind]:
+        raise DictionaryError(f"{where}: its bounds go beyond {LARGEST[kind]:.0e}. Choose another unit.")
     return low, high
 
 

@@ -34,11 +34,17 @@ class Price:
 
 
 def run_in_clear(
-    analysis: Analysis, sources: Sequence[DataSource], policy: GatePolicy, where: Any = None, context: Mapping[str, Any] | None = None
+    analysis: Analysis,
+    sources: Sequence[DataSource],
+    policy: GatePolicy,
+    where: Any = None,
+    context: Mapping[str, Any] | None = None,
 ) -> Opened:
     """Run a job over these hospitals. Raises RefusedByDisclosureRules or NotEstimable as a real job would end."""
     mpc = Plaintext()
-    state, hidden, masked, public = analysis.start(), None, {}, {}
+    state, hidden = analysis.start(), None
+    masked: dict[str, Secret] = {}
+    public: dict[str, np.ndarray] = {}
     for number in range(analysis.plan.max_stages):
         stage = analysis.stage(state)
         totals = _contributed(mpc, analysis, stage, state, sources, where, first=number == 0)
@@ -61,7 +67,8 @@ def run_in_clear(
 def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None) -> Price:
     """Prove that one pass through every stage stays in range, and price it. Raises RangeError, SecurityBudgetExceeded."""
     mpc = Plaintext()
-    state, hidden, seen = analysis.start(), None, set()
+    state, hidden = analysis.start(), None
+    seen: set[str] = set()
     while True:
         stage = analysis.stage(state)
         guard = gate.declared(analysis.plan, comparisons=0) if not seen else ()

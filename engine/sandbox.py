@@ -123,8 +123,7 @@ class Sandbox:
 
         dictionary, assumptions = infer(self._layout.hospitals)
         self.assumptions = tuple(assumptions)
-        for assumption in self.assumptions:
-            _log.warning("assumed: %s", assumption)
+        _log.warning("no dictionary was given: %d columns were inferred; study.assumptions says how", len(dictionary.columns))
         return dictionary
 
     def _wait_for_links(self, config: ResearcherConfig) -> None:

@@ -92,21 +92,25 @@ class Daemons:
 
 
 def _spawn(config: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The same program, in the same Python and from the same place, as this one."""
-    here = str(Path(engine.__file__).resolve().parent.parent)
-    path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603  our own program with a path that we wrote
             command(["party", "serve", "--config", str(config)]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(),
             start_new_session=True,
         )
 
 
+def environment() -> dict[str, str]:
+    """This process' own, and where this code is, so that an installation is not needed."""
+    here = str(Path(engine.__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
+
+
 def command(arguments: Sequence[str]) -> list[str]:
+    """The same program in the same Python as this one."""
     return [sys.executable, "-m", "engine.cli.main", *arguments]
 
 

@@ -50,8 +50,12 @@ def ask(study: unseen.Study) -> tuple[unseen.OLSResult, unseen.LogitResult]:
     linear = study.ols(LINEAR)
     print(linear.summary())
 
-    heading(f"study.logit({LOGISTIC!r}, disclosure='steps')")
-    logistic = study.logit(LOGISTIC, disclosure="steps")
+    heading(f"study.logit({LOGISTIC!r}, disclosure='steps'), step by step")
+    job = study.submit(study.spec("logit", formula=LOGISTIC, disclosure="steps"))
+    for event in job.events():
+        if event.member == "um":
+            print(f"  {event.time[11:23]}  um: {event.state} {event.detail}")
+    logistic = job.result()
     print(logistic.summary())
 
     heading("The receipt of the last answer, signed by all three")

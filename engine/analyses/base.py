@@ -22,7 +22,8 @@ import numpy as np
 from engine.data.rows import Batch, Rows
 from protocols.engine import Declared, Engine, Secret
 
-Statistics = Mapping[str, np.ndarray | tuple[np.ndarray, np.ndarray]]
+Statistic = np.ndarray | tuple[np.ndarray, np.ndarray]
+Statistics = Mapping[str, Statistic]
 """What a hospital contributes, by the names declared in the stage: float64, int64, or a (high, low) float64 pair of a compensated sum."""
 
 

@@ -26,7 +26,7 @@ from engine.data.rows import Rows
 from engine.dictionary import Dictionary
 from engine.errors import NotEstimable, SpecError
 from engine.results import CrosstabResult
-from engine.results.crosstab import two_by_two
+from engine.results.crosstab import TwoByTwo
 from protocols.engine import Engine, Secret
 
 MOST_CELLS = 2000
@@ -106,7 +106,7 @@ class Crosstab:
             dof=int(dof),
             correction=self.correction,
             cramers_v=float(np.sqrt(uncorrected / total / (min(observed.shape) - 1))),
-            **(two_by_two(observed.to_numpy()) if observed.shape == (2, 2) else {}),
+            two_by_two=TwoByTwo.of(observed.to_numpy()) if observed.shape == (2, 2) else None,
         )
 
 

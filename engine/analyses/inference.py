@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,13 @@ import pandas as pd
 
 from engine.analyses.base import Opened
 from engine.analyses.regression import Model
+from engine.errors import NotEstimable
 from engine.results.regression import two_sided
 
 UNIT = 2.0**-62  # of one entry of the equations that are solved: results/regression.py
+COEFFICIENT_TOLERANCE = 1e-6
+ROBUST_TOLERANCE = 1e-5
+NARROW = "A column is far narrower than its bounds in the data dictionary, which costs digits; ask for tighter bounds."
 
 
 def common(opened: Opened, warnings: tuple[str, ...], **more: Any) -> dict[str, Any]:
@@ -58,23 +64,46 @@ def warnings(model: Model, opened: Opened, dropped: tuple[str, ...]) -> tuple[st
     if dropped:
         found.append(f"no rows have these declared levels, which were dropped: {', '.join(dropped)}")
     if model.by_person and opened.people < opened.n and model.vcov != "cluster":
-        found.append(f'{opened.n} rows are of {opened.people} people and treated as independent; vcov="cluster" does not assume this')
+        people = f"{opened.n} rows are of {opened.people} people"
+        found.append(f'{people} and treated as independent; vcov="cluster" does not assume this')
     return tuple(found)
 
 
-def error_in_standard_errors(model: Model, opened: Opened, gamma: np.ndarray, residual_variance: float) -> float:
-    """The bound of results/regression.py: |delta| sqrt(trace X) in standard errors, cov(gamma) = residual_variance * X."""
-    d = model.size
-    transform, _ = model.design.coefficient_map()
-    if model.cov_params:
-        trace = float(np.trace(opened.values["covariance"]))
-    else:
-        # sqrt(X_00) <= sqrt(t'Xt) + sum |t_j| sqrt(X_jj), because e_0 = t - sum t_j e_j
-        roots = np.sqrt(np.maximum(opened.values["variance"], 0.0))
-        i = model.design.intercept
-        if i is not None:
-            t, scale = model.intercept_row
-            roots[i] = scale * (roots[i] + np.sum(np.abs(np.delete(t, i)) * np.delete(roots, i)))
-        trace = float(np.sum(roots**2))
-    delta = np.sqrt(d) * UNIT * (2.0 + np.sum(np.abs(gamma)))
-    return float(delta * np.sqrt(max(trace, 0.0)) / np.sqrt(residual_variance)) if residual_variance > 0 else float("inf")
+@dataclass(frozen=True)
+class Trust:
+    """How far fixed-point arithmetic can have moved the results: coefficients in standard errors, robust standard errors relatively."""
+
+    coefficients: float
+    robust_errors: float
+
+    def warnings(self) -> tuple[str, ...]:
+        """Raises NotEstimable where robust standard errors could be wrong in a visible digit."""
+        if self.robust_errors > ROBUST_TOLERANCE:
+            raise NotEstimable(NARROW + " Robust standard errors cannot be computed from them.")
+        if self.coefficients > COEFFICIENT_TOLERANCE:
+            return (f"{NARROW} Coefficients may be off by up to {self.coefficients:.0e} standard errors.",)
+        return ()
+
+
+def trust(model: Model, opened: Opened, gamma: np.ndarray, unit: float, middle_error: float = 0.0) -> Trust:
+    """The bounds of results/regression.py. `middle_error`: of an entry of the opened sandwich's middle, in its unit."""
+    kept = ~model.absent_columns(opened.values)
+    inverse, trace = _inverse(model, opened.values)
+    variances = model.reported_diagonal(opened.values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = (inverse / variances)[kept]  # 1 where vcov is "model"
+    delta = np.sqrt(model.size) * UNIT * (2.0 + np.sum(np.abs(gamma)))
+    coefficients = delta * np.sqrt(trace) * np.sqrt(np.max(ratio) / unit) if unit > 0 else np.inf
+    return Trust(float(coefficients), float(np.max(ratio) * trace * model.size * middle_error / 2))
+
+
+def _inverse(model: Model, values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
+    """(diag X, with t'Xt for the intercept; a bound on trace X) from what was opened of X."""
+    if model.vcov == "model" and model.cov_params:
+        return model.reported_diagonal(values), float(np.trace(values["covariance"]))
+    diagonal = np.maximum(values["variance" if model.vcov == "model" else "model_variance"], 0.0)
+    roots, i = np.sqrt(diagonal), model.design.intercept
+    if i is not None:  # e_0 = t - sum t_j e_j, so sqrt(X_00) <= sqrt(t'Xt) + sum |t_j| sqrt(X_jj)
+        t, scale = model.intercept_row
+        roots[i] = scale * (roots[i] + np.sum(np.abs(np.delete(t, i)) * np.delete(roots, i)))
+    return diagonal, float(np.sum(roots**2))

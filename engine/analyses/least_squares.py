@@ -13,6 +13,7 @@ import numpy as np
 from engine.analyses.regression import GAMMA_LIMIT, X_FRAC, tight_inverse
 from protocols.engine import LARGE_FRAC, Engine, Secret
 
+DAMPED_LIMIT = 2.0**24
 DAMPED = "sqrt(l) f(l) <= sqrt(2^46) for the damped inverse f (module docstring)"
 
 
@@ -25,7 +26,7 @@ def refined(mpc: Engine, M: Secret, X: Secret, b: Secret) -> tuple[Secret, Secre
 
 def damped(mpc: Engine, X: Secret, b: Secret) -> Secret:
     """X b, (d, 1), for b = Z'e P / N with |e| <= 1. One round."""
-    return mpc.bounded(tight_inverse(mpc, X) @ b, _units(2.0**24), DAMPED)
+    return mpc.bounded(tight_inverse(mpc, X) @ b, _units(DAMPED_LIMIT), DAMPED)
 
 
 def squared_condition(mpc: Engine, M: Secret, X: Secret) -> Secret:

@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from engine.analyses import least_squares, linear_result, sandwich
-from engine.analyses.base import Opened, Output, Plan, Stage, State, Statistics, Step
+from engine.analyses.base import Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
 from engine.analyses.bits import any_of
 from engine.analyses.moments import PairSums, ProductSums, Symmetric, with_constant
 from engine.analyses.normalise import declare_count, declare_sum, scaled, secret_factor_and_empty
@@ -86,14 +86,15 @@ class OLS:
             moments.add(v)
             if self._robust:
                 pairs.add(v, model.persons(batch))
-        statistics: dict[str, object] = {"n": np.int64(n), "moments": tuple(self._moments.vector(moments.total()[1:, 1:]))}
+        rest = slice(1, None)
+        statistics: dict[str, Statistic] = {"n": np.asarray(n), "moments": self._moments.vector(moments.total().at((rest, rest)))}
         if len(model.droppable):
             statistics["present"] = present
         if self._robust:
             if pairs.most_rows > MOST_ROWS_OF_A_PERSON:
                 raise DataError(f'a person has more than {MOST_ROWS_OF_A_PERSON} rows here, more than vcov="cluster" can take')
-            statistics["pairs"] = tuple(pairs.total(slice(1, None)))
-        return statistics  # type: ignore[return-value]
+            statistics["pairs"] = pairs.total(rest)
+        return statistics
 
     # -- JOINT ----------------------------------------------------------------------------------------------------------
 
@@ -105,15 +106,13 @@ class OLS:
         X, singular = inverse(mpc, M, trace_bound=d)
         gamma, outside = least_squares.refined(mpc, M, X, b)
         rss, tss = self._sums_of_squares(mpc, products, M, b, yy, gamma)
-        stops = [singular, outside]
+        stops, spread = [singular, outside], model.model_spread(mpc, X)
         if self._robust:
             pairs = scaled(mpc, totals["pairs"], power, model.rows_log2, sandwich.largest_pair(model.vcov))
             unit = sandwich.unit_of_residuals(mpc, rss)
             B, outside = sandwich.clamped_middle(mpc, sandwich.middle(mpc, pairs, gamma), unit)
             stops.append(outside)
-            spread = sandwich.spread(mpc, model, X, B)
-        else:
-            spread = {"covariance": X} if model.cov_params else {"variance": model.reported_variances(mpc, X)}
+            spread |= sandwich.spread(mpc, model, X, B)
         outputs = {
             "n": totals["n"],
             "gamma": mpc.reshape(gamma, (d,)),

@@ -28,21 +28,21 @@ def make(model: Model, opened: Opened) -> OLSResult:
     tss = float(values["tss"]) * rows * model.design.response_scale**2 / (n / rows if constant else 1.0)
     scale = ssr / df_resid
     if model.vcov == "model":
-        unit, df = ssr / model.design.response_scale**2 / df_resid / rows, df_resid
+        unit, df, middle_error = ssr / model.design.response_scale**2 / df_resid / rows, df_resid, 0.0
     else:
         residuals = sandwich.public_unit(int(opened.exact["rss"]))
         unit = sandwich.correction(model.vcov, n, opened.people, columns) / rows / residuals
+        middle_error = residuals * sandwich.pair_error(model, values["gamma"])
         df = None
     table = inference.table(model, opened, values["gamma"], unit, df)
     fvalue, f_pvalue = _f_test(model, table, opened, constant, ssr, tss, df_model, df_resid)
     llf = -n / 2 * (np.log(2 * np.pi * ssr / n) + 1) if ssr > 0 else float("inf")
-    mean_square = ssr / model.design.response_scale**2 / df_resid / rows
-    trusted = model.vcov == "model"
+    trust = inference.trust(model, opened, values["gamma"], unit, middle_error)
     return OLSResult(
         **inference.common(
             opened,
-            inference.warnings(model, opened, table["dropped"]),
-            error_bound=inference.error_in_standard_errors(model, opened, values["gamma"], mean_square) if trusted else None,
+            inference.warnings(model, opened, table["dropped"]) + trust.warnings(),
+            error_bound=trust.coefficients,
         ),
         **table,
         df_model=df_model,
@@ -70,7 +70,7 @@ def _f_test(
     if model.vcov == "model":
         fvalue = (tss - ssr) / df_model / (ssr / df_resid) if ssr > 0 else float("inf")
         return float(fvalue), float(stats.f.sf(fvalue, df_model, df_resid))
-    if table["cov_params"] is None or constant and model.design.intercept is None:
+    if table["cov_params"] is None or (constant and model.design.intercept is None):
         return None, None
     slopes = [name for name in table["params"].index if not constant or name != "Intercept"]
     beta = table["params"][slopes].to_numpy()

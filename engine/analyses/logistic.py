@@ -125,13 +125,12 @@ class Logit:
         stops = [singular, outside]
         if state.stage == "newton":
             return Step({self._stop(state): any_of(mpc, stops)}, opened={"gamma": gamma}, hidden=hidden)
-        if model.vcov == "model":
-            spread = {"covariance": X} if model.cov_params else {"variance": model.reported_variances(mpc, X)}
-        else:
+        spread = model.model_spread(mpc, X)
+        if model.vcov != "model":
             middle = scaled(mpc, totals["middle"], hidden.power, r, sandwich.largest_pair(model.vcov))
             B, outside = sandwich.clamped_middle(mpc, self._information.full(mpc, middle))
             stops.append(outside)
-            spread = sandwich.spread(mpc, model, X, B)
+            spread |= sandwich.spread(mpc, model, X, B)
         outputs = {"gamma": gamma, "n": totals["rows"], **{name: totals[name] for name in ("events", "llf", "pearson")}, **spread}
         if hidden.absent is not None:
             outputs["absent"] = hidden.absent
@@ -185,18 +184,18 @@ class _Sums:
             raise DataError(f'a person has more than {MOST_ROWS_OF_A_PERSON} rows here, more than vcov="cluster" can take')
 
     def statistics(self) -> Statistics:
-        triangle = Symmetric(self._model.size)
+        triangle, rest = Symmetric(self._model.size), slice(1, None)
         return {
-            "information": tuple(triangle.vector(self._information.total()[1:, 1:])),
-            "score": tuple(self._score.total()[1:]),
-            "n": np.int64(self._rows),
-            "rows": np.int64(self._rows),
+            "information": triangle.vector(self._information.total().at((rest, rest))),
+            "score": self._score.total().at(rest),
+            "n": np.asarray(self._rows),
+            "rows": np.asarray(self._rows),
             "present": self._present,
-            "events": np.int64(self._events),
-            "llf": tuple(self._llf.total()[0]),
-            "pearson": tuple(self._pearson.total()[0]),
-            "middle": tuple(triangle.vector(self._middle.total()[1:, 1:])),
-        }  # type: ignore[return-value]
+            "events": np.asarray(self._events),
+            "llf": self._llf.total().at(0),
+            "pearson": self._pearson.total().at(0),
+            "middle": triangle.vector(self._middle.total().at((rest, rest))),
+        }
 
 
 def _opened(model: Model) -> Output:

@@ -24,9 +24,13 @@ def make(model: Model, opened: Opened) -> LogitResult:
     llf = float(values["llf"]) * total
     llnull = float(special.xlogy(events, events / n) + special.xlogy(n - events, (n - events) / n))
     llr = 2 * (llf - llnull)
-    bound = inference.error_in_standard_errors(model, opened, values["gamma"], 4 / rows) if model.vcov == "model" else None
+    trust = inference.trust(model, opened, values["gamma"], unit, 0.0 if model.vcov == "model" else inference.UNIT)
     return LogitResult(
-        **inference.common(opened, inference.warnings(model, opened, table["dropped"]), error_bound=bound),
+        **inference.common(
+            opened,
+            inference.warnings(model, opened, table["dropped"]) + trust.warnings(),
+            error_bound=trust.coefficients,
+        ),
         **table,
         df_model=df_model,
         df_resid=n - columns,

@@ -6,8 +6,8 @@ once: `Symmetric` says which entries and how JOINT puts them back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Symmetric:
         return mpc.index(vector, self.position)
 
     def vector(self, full: DoubleDouble) -> DoubleDouble:
-        return full[self.rows_columns]
+        return full.at(self.rows_columns)
 
 
 class ProductSums:
@@ -112,15 +112,15 @@ class PairSums:
         starts = people.starts(persons)
         ends = [int(starts[np.searchsorted(starts, piece.start)]) if piece.start <= starts[-1] else rows for piece in cut[1:]]
         edges = sorted({0, *ends, rows})
-        return [slice(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        return [slice(low, high) for low, high in pairwise(edges)]
 
     def total(self, keep: slice) -> DoubleDouble:
         """Over the variables `keep`, as the vector of `Symmetric(pairs)` of the vector of `Symmetric(variables)`."""
-        moments = self._moments.total()[(keep,) * 4]
+        moments = self._moments.total().at((keep,) * 4)
         pairs = Symmetric(moments.high.shape[0])
         a, b = pairs.rows_columns
         first, second = Symmetric(pairs.entries).rows_columns
-        return moments[a[first], b[first], a[second], b[second]]
+        return moments.at((a[first], b[first], a[second], b[second]))
 
 
 def _most_rows(rows: int, persons: np.ndarray | None) -> int:

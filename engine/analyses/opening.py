@@ -36,4 +36,4 @@ def reals(integers: Any, frac: int) -> np.ndarray:
     integers = np.asarray(integers, dtype=object)
     if frac == 0:
         return integers.astype(np.int64)
-    return np.array([int(v) / (1 << frac) for v in integers.reshape(-1)], dtype=np.float64).reshape(integers.shape)
+    return np.asarray([int(v) / (1 << frac) for v in integers.reshape(-1)], dtype=np.float64).reshape(integers.shape)

@@ -42,11 +42,11 @@ class PowerSums:
     def total(self) -> DoubleDouble:
         """(groups, 4)."""
         if self._shift is None:
-            return self._sums[:, 1:]
+            return self._sums.at((slice(None), slice(1, None)))
         degree = np.indices((2,) * ORDER).sum(axis=0)  # of each entry of (1, w) x ... x (1, w)
-        about_zero = moved(self._sums[:, degree], self._shift, ORDER)
+        about_zero = moved(self._sums.at((slice(None), degree)), self._shift, ORDER)
         places = tuple(np.triu(np.ones((ORDER, ORDER), dtype=np.int64)))  # column k: k + 1 ones, an entry of that degree
-        return about_zero[(slice(None), *places)]
+        return about_zero.at((slice(None), *places))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ question asks for all of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from engine.data.rows import Batch
 from engine.dictionary import Dictionary
 from engine.errors import SpecError
 from engine.formula import Design
+from engine.formula.expression import Factor
 from protocols.engine import Engine, Secret
 
 X_FRAC = 40  # fractional bits of an inverse where it is multiplied twice: 1e-12 of its smallest entries
@@ -84,9 +86,9 @@ class Model:
         for term in self.design.terms:
             columns = self.design._layout[term.columns]
             factors = {text: self.design._meanings[text] for column in columns for text, _ in column.parts}
-            if all(level is not None for column in columns for _, level in column.parts):
-                if len(columns) == np.prod([len(meaning.levels) for meaning in factors.values()]):  # type: ignore[union-attr]
-                    return np.arange(len(self.design.names))[term.columns]
+            levels = [len(meaning.levels) for meaning in factors.values() if isinstance(meaning, Factor)]
+            if len(levels) == len(factors) and len(columns) == math.prod(levels):
+                return np.arange(len(self.design.names))[term.columns]
         return np.empty(0, dtype=np.int64)
 
     def plan(self, outputs: tuple[Output, ...], opened: tuple[Output, ...] = (), max_stages: int = 1) -> Plan:
@@ -111,7 +113,7 @@ class Model:
 
     def present(self, z: np.ndarray) -> np.ndarray:
         """How many rows have a value other than 0 in each droppable column."""
-        return np.count_nonzero(z[:, self.droppable], axis=0).astype(np.int64)
+        return np.asarray(np.count_nonzero(z[:, self.droppable], axis=0), dtype=np.int64)
 
     def persons(self, batch: Batch) -> np.ndarray | None:
         """Who the rows belong to, for clustering; None: every row by itself."""
@@ -175,10 +177,27 @@ class Model:
             factors[self.design.intercept] = self.intercept_row[1] ** 2
         return square * factors * values["variance"], None
 
+    def reported_diagonal(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The opened variances as `reported_variances` has them, also where the whole covariance was opened."""
+        if not self.cov_params:
+            return np.asarray(values["variance"])
+        diagonal, i = np.diag(values["covariance"]).copy(), self.design.intercept
+        if i is not None:
+            diagonal[i] = self.intercept_row[0] @ values["covariance"] @ self.intercept_row[0]
+        return diagonal
+
     def spread_outputs(self) -> tuple[Output, ...]:
-        if self.cov_params:
-            return (Output("covariance", (self.size, self.size), "covariance"),)
-        return (Output("variance", (self.size,), "variance"),)
+        """The (co)variances; beside robust ones also those of the model, which say how far to trust the arithmetic."""
+        covariance = Output("covariance", (self.size, self.size), "covariance")
+        variance = Output("variance", (self.size,), "variance")
+        own = Output("model_variance", (self.size,), "variance")
+        return (covariance if self.cov_params else variance, *(() if self.vcov == "model" else (own,)))
+
+    def model_spread(self, mpc: Engine, X: Secret) -> dict[str, Secret]:
+        """The outputs that X itself makes."""
+        if self.vcov != "model":
+            return {"model_variance": self.reported_variances(mpc, X)}
+        return {"covariance": X} if self.cov_params else {"variance": self.reported_variances(mpc, X)}
 
     def absent_outputs(self) -> tuple[Output, ...]:
         return (Output("absent", (len(self.droppable),), "flag", frac=0),) if len(self.droppable) else ()

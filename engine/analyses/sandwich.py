@@ -48,7 +48,7 @@ def unit_of_residuals(mpc: Engine, rss: Secret) -> Secret:
 
 def public_unit(rss_units: int) -> int:
     """The same from the opened rss, in units of 2^-64."""
-    return 2 ** sum(rss_units < 1 << (LARGE_FRAC - k) for k in range(1, LEAST_LOG2 + 1))
+    return 1 << sum(rss_units < 1 << (LARGE_FRAC - k) for k in range(1, LEAST_LOG2 + 1))
 
 
 def clamped_middle(mpc: Engine, B: Secret, unit: Secret | None = None) -> tuple[Secret, Secret]:
@@ -65,6 +65,13 @@ def spread(mpc: Engine, model: Model, X: Secret, B: Secret) -> dict[str, Secret]
     rows = model.reported_rows(mpc, X)
     products = mpc.mul(mpc.matmul(rows, B, frac=X_FRAC), rows, frac=LARGE_FRAC)
     return {"variance": mpc.sum(products, 1)}
+
+
+def pair_error(model: Model, gamma: np.ndarray) -> float:
+    """What an entry of `middle` may be off by: truncated T (times |u_a u_b|), truncated u u' (times |T|), truncated product."""
+    width = len(gamma) + 1
+    length = 1.0 + float(np.sum(np.abs(gamma)))
+    return 2.0 ** (1 - PAIR_FRAC[model.vcov]) * length**2 + 2.0 ** (1 - LARGE_FRAC) * (width**2 * largest_pair(model.vcov) + 1)
 
 
 def correction(vcov: str, n: int, people: int, parameters: int) -> float:

@@ -25,7 +25,8 @@ def table_cells(design: Design, first: int) -> tuple[Cell, ...]:
         return ()
     if len(design.names) * 2 > MAX_CELLS:
         raise SpecError("The model divides people into too many groups. Use fewer factors or merge levels.")
-    margins, index = [], {}
+    margins: list[Cell] = []
+    index: dict[tuple[tuple[str, bool], int], int] = {}
     for grouping in divided:
         for group, label in enumerate(grouping.labels):
             own = first + len(margins)

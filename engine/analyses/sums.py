@@ -12,7 +12,7 @@ A double-double is an unevaluated sum high + low of two float64, about 106 bits 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,8 @@ class DoubleDouble(NamedTuple):
     high: np.ndarray
     low: np.ndarray
 
-    def __getitem__(self, index: object) -> DoubleDouble:  # type: ignore[override]
-        return DoubleDouble(self.high[index], self.low[index])  # type: ignore[index]
+    def at(self, index: Any) -> DoubleDouble:
+        return DoubleDouble(self.high[index], self.low[index])
 
 
 def zeros(shape: tuple[int, ...]) -> DoubleDouble:

@@ -17,6 +17,7 @@ from engine.cli.output import print_text, say
 from engine.errors import ConfigError
 from engine.sandbox import Sandbox
 from engine.sandbox import sandbox as make_sandbox
+from engine.sandbox_daemons import environment
 
 EXAMPLES = Path(engine.__file__).resolve().parent.parent / "examples"
 MANY = 8  # columns, to suggest questions with
@@ -49,7 +50,8 @@ def demo() -> None:
     script = EXAMPLES / "demo.py"
     if not script.exists():
         raise ConfigError("the demo lives in a checkout of unseen (examples/demo.py), which this installation is not")
-    raise typer.Exit(subprocess.call([sys.executable, str(script)], stdin=subprocess.DEVNULL))  # noqa: S603  our own script
+    code = subprocess.call([sys.executable, str(script)], stdin=subprocess.DEVNULL, env=environment())  # noqa: S603  our own script
+    raise typer.Exit(code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -63,7 +63,8 @@ class Job:
             raise next(iter(failures.values()))
         states = {member: replies[member].state if member in replies else "unreachable" for member in parties}
         state = overall(list(states.values()))
-        ended = next((reply for reply in replies.values() if reply.state == state and reply.code), wire.JobStatus())
+        same = [reply for reply in replies.values() if reply.state == state]
+        ended = max(same, key=lambda reply: (bool(reply.by), bool(reply.code)), default=wire.JobStatus())
         return JobStatus(self.id, state, states, ended.code, ended.by, min(reply.submitted for reply in replies.values()))
 
     def events(self, timeout: float | None = None) -> Iterator[JobEvent]:

@@ -18,11 +18,12 @@ from engine.data.config import DataSection
 from engine.data.sql import ColumnSql, identifier, text_literal
 from engine.data.tables import Tables, told_without_data
 from engine.data.values import NOTHING
-from engine.dictionary import MAX_TEXT, Column, Dictionary, check_name
+from engine.dictionary import LARGEST, MAX_TEXT, Column, Dictionary, check_name
 from engine.errors import DictionaryError
 
 MAX_TEXT_LEVELS = 50
 MAX_NUMBER_LEVELS = 12
+AT_ONCE = 8  # columns whose distinct values are counted together: each takes memory
 IDENTIFIERS = frozenset(
     {"id", "pid", "mrn", "patient", "patient_id", "patientid", "subject", "subject_id", "person", "person_id"}
 )
@@ -83,14 +84,16 @@ def _common(tables: Mapping[str, Tables], assumptions: list[str]) -> list[str]:
 
 
 def _look(table: Tables, names: Sequence[str]) -> list[Seen]:
-    """Every column of one file, in one pass, and one more over each column that takes few values."""
+    """Every column of one file: some columns at a pass, and one more pass over each column that takes few values."""
     read = [
         ColumnSql(Column(name, "number", (-1, 1)), identifier(name), table.columns[name], {}, (), i)
         for i, name in enumerate(names)
     ]
     first, second = ", ".join(column.first() for column in read), ", ".join(column.second() for column in read)
     reading = f"(SELECT {second} FROM (SELECT {first} FROM {table.relation}))"
-    counted = _fetch(table, f"SELECT {', '.join(_counts(column) for column in read)} FROM {reading}")[0]
+    counted: list[Any] = []
+    for start in range(0, len(read), AT_ONCE):
+        counted += _fetch(table, f"SELECT {', '.join(map(_counts, read[start : start + AT_ONCE]))} FROM {reading}")[0]
     found = []
     for index, column in enumerate(read):
         present, numeric, truths, low, high, whole, distinct = counted[7 * index : 7 * index + 7]
@@ -161,12 +164,17 @@ def _guess(name: str, found: Sequence[Seen], assumptions: list[str]) -> dict[str
     return {"type": "category", "levels": levels}
 
 
-def _guess_number(name: str, found: Sequence[Seen], assumptions: list[str]) -> dict[str, Any]:
+def _guess_number(name: str, found: Sequence[Seen], assumptions: list[str]) -> dict[str, Any] | None:
     low, high = min(one.low for one in found), max(one.high for one in found)
-    whole = all(one.whole for one in found)
+    widest = generous_bounds(low, high)
+    whole = all(one.whole for one in found) and max(map(abs, widest)) <= LARGEST["integer"]
     if whole and low >= 0 and high <= 1:
         return {"type": "binary"}
-    bounds = [int(bound) if whole else bound for bound in generous_bounds(low, high)]
+    bounds = [int(bound) if whole else bound for bound in widest]
+    kind = "integer" if whole else "number"
+    if max(map(abs, widest)) > LARGEST[kind]:
+        assumptions.append(f"{name}: left out, because its numbers are too large.")
+        return None
     assumptions.append(f"{name}: {'a whole number' if whole else 'a number'} from {bounds[0]} to {bounds[1]}.")
     levels = sorted(int(value) for value in frozenset[float]().union(*(one.numbers for one in found))) if whole else []
     if whole and max(len(levels), *(one.distinct for one in found)) <= MAX_NUMBER_LEVELS:
@@ -174,7 +182,7 @@ def _guess_number(name: str, found: Sequence[Seen], assumptions: list[str]) -> d
             f" It takes {len(levels)} values, listed as levels: C({name}) works, and other values are out of bounds."
         )
         return {"type": "integer", "bounds": bounds, "levels": levels}
-    return {"type": "integer" if whole else "number", "bounds": bounds}
+    return {"type": kind, "bounds": bounds}
 
 
 def generous_bounds(low: float, high: float) -> tuple[float, float]:

@@ -52,6 +52,9 @@ class Tables:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """One query at a time and thread: each takes its own."""
+        for file in self.files:
+            if not file.is_file():
+                raise DataError(f"The file '{file.name}' is gone. Put it back, or mend its path in the [data] section.")
         cursor = self._connection.cursor()
         if self._database:
             cursor.execute("USE own")

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -58,12 +59,14 @@ class Flow:
         self._others = frozenset(config.charter.parties) - {config.name}
         self._leads = config.charter.compute[0] == config.name
         self._deadline = config.charter.round_deadline
+        self._patience = min(1.0, self._deadline / 4)  # for the notice that says why a peer ended a session
         self._questions: dict[str, Question] = {}
         self._started: set[str] = set()
         self._sessions: dict[str, asyncio.Task[None]] = {}
         self._links: dict[str, OpenSession] = {}
         self._charged: dict[str, set[str]] = {}  # job -> members that have charged it
         self._charged_since: dict[str, float] = {}
+        self._broken_since: dict[str, float] = {}
         self._early: dict[str, OrderedDict[str, JobNotice]] = {}
         self._stopping = False
 
@@ -135,7 +138,8 @@ class Flow:
         elif job.ended:
             self._answer_ended(job, verdict)
         elif verdict in REASONS:
-            self._close(job, verdict, by=member if verdict in SENDER_AT_FAULT else "")
+            self.book.end(job, verdict, by=member if verdict in SENDER_AT_FAULT else "")
+            self._leave(job)
         else:
             self._hear(job, member, verdict, notice.signature)
 
@@ -187,8 +191,9 @@ class Flow:
             return
         for job in self.book.open_jobs():
             if self._agreed(job) and job.id not in self._sessions and not self._expire(job):
-                self._tell(job, START)
                 self._begin(job)
+                if job.state is State.KEYED:
+                    self._tell(job, START)
                 return
 
     def _begin(self, job: Job) -> None:
@@ -209,17 +214,25 @@ class Flow:
             question = self.question(job)
             link = await self.network.open_session(bytes.fromhex(job.id), ATTEMPT, 2 * self._deadline)
             self._links[job.id] = link
-            try:
-                sat = await self._sit(job, question, link)
-                if not job.ended:
-                    self._conclude(job, question, sat)
-            finally:
-                self._links.pop(job.id)
-                link.close()
+            sat = await self._sit(job, question, link)
+            if not job.ended:
+                self._conclude(job, question, sat)
         except Exception as error:  # whatever it was, the job ends and the daemon lives
             self._log.failure("session failed", error, job=job.id)
-            if not job.ended:
-                self._end(job, _code(error), by=self._missing() if isinstance(error, PeerLost) else None)
+            await self._fail(job, error)
+        finally:
+            if ended := self._links.pop(job.id, None):
+                ended.close()
+
+    async def _fail(self, job: Job, error: Exception) -> None:
+        """End a job for a failure here, or for the reason that a peer gives."""
+        if isinstance(error, PeerLost):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    while not job.ended:
+                        await job.changed.wait()
+        if not job.ended:
+            self._end(job, _code(error), by=self._missing() if isinstance(error, PeerLost) else None)
 
     async def _sit(self, job: Job, question: Question, link: OpenSession) -> Sitting:
         loop = asyncio.get_running_loop()
@@ -230,13 +243,7 @@ class Flow:
             loop.call_soon_threadsafe(self.book.progress, job, detail)
 
         work = partial(sitting.sit, link, self.seat, question, partial(self._row_sets, charged), progress)
-        try:
-            return await in_thread(work)
-        except BaseException as error:
-            if not job.ended and isinstance(error, Exception):
-                self._end(job, _code(error), by=self._missing() if isinstance(error, PeerLost) else None)
-            link.abort("local-failure")
-            raise
+        return await in_thread(work)
 
     def _row_sets(self, charged: list[str]) -> list[Any]:
         return [entry for job in charged for entry in self.book.store.row_sets(job)]
@@ -244,7 +251,8 @@ class Flow:
     def _conclude(self, job: Job, question: Question, sat: Sitting) -> None:
         """The gate has spoken, at every party alike."""
         if sat.outcome.stop is not None:
-            self._close(job, "rules" if sat.outcome.stop == "refused" else sat.outcome.stop, by="")
+            self.book.end(job, "rules" if sat.outcome.stop == "refused" else sat.outcome.stop, by="")
+            self._forget(job)
             return
         self.book.move(job, State.CHECKED)
         data = release.build(
@@ -269,18 +277,18 @@ class Flow:
 
     def _end(self, job: Job, code: str, by: str | None = None) -> None:
         """End a job here and tell the others. `by` is this party unless somebody else is known to be the cause."""
-        self._close(job, code, self.config.name if by is None else by)
-        self._tell(job, code)
+        self.book.end(job, code, self.config.name if by is None else by)
+        self._tell(job, code)  # before the session breaks, so that the others know why
+        self._leave(job)
 
-    def _close(self, job: Job, code: str, by: str) -> None:
-        self.book.end(job, code, by)
+    def _leave(self, job: Job) -> None:
         if link := self._links.get(job.id):
             link.abort("refused")
         self._forget(job)
 
     def _forget(self, job: Job) -> None:
         """Keep of an ended job what the book keeps, and go on with the next."""
-        for table in (self._questions, self._charged, self._charged_since):
+        for table in (self._questions, self._charged, self._charged_since, self._broken_since):
             table.pop(job.id, None)
         self._started.discard(job.id)
         if self._leads:
@@ -329,17 +337,27 @@ class Flow:
         now = asyncio.get_running_loop().time()
         for job in self.book.open_jobs():
             self._expire(job)
-            if job.id in self._links and self._links[job.id].ended:  # the worker may be reading rows for long before it notices
-                self._end(job, "peer-lost", by=self._missing())
-            if job.state is State.CHARGED:
-                self._settle(job)
-            if job.state is State.CHARGED:
-                if now - self._charged_since.get(job.id, now) > 2 * self._deadline:
-                    self._end(job, "peer-lost", by=self._missing())
-                else:
-                    self._tell(job, CHARGED)
+            if job.state is State.COMPUTING:
+                self._look_after_session(job, now)
+            elif job.state is State.CHARGED:
+                self._look_after_charge(job, now)
         if self._leads:
             self._start_next()
+
+    def _look_after_session(self, job: Job, now: float) -> None:
+        """A worker that reads rows may not notice for long that the session has ended."""
+        broken = job.id in self._links and self._links[job.id].ended
+        if broken and now - self._broken_since.setdefault(job.id, now) >= self._patience:
+            self._end(job, "peer-lost", by=self._missing())
+
+    def _look_after_charge(self, job: Job, now: float) -> None:
+        """Ask again who has charged; a peer that stays silent for two deadlines has not."""
+        self._settle(job)
+        if job.state is State.CHARGED:
+            if now - self._charged_since.setdefault(job.id, now) > 2 * self._deadline:
+                self._end(job, "peer-lost", by=self._missing())
+            else:
+                self._tell(job, CHARGED)
 
     async def stop(self) -> None:
         """Abort what is in a session, everywhere, and wait a deadline for its threads; one that reads rows is left behind."""

@@ -12,8 +12,8 @@ one batch, and add up the violations. What opens is whether there was any (STATI
     refusals      no hospital finds more than 5 % of its rows out of bounds
 
 Counts that are told along with the answer (missing, out of bounds) leave as c [c >= floor] with the bit [1 <= c < floor].
-Adversary: the engine's. Leaks: the bit. Rounds (replicated): 10 for all comparisons at once (ranges need the whole ring's width, so the
-others take it too), 1 for each depth of `absent_if`, about 6 to join the violations, 1 for the masked counts.
+Adversary: the engine's. Leaks: the bit. Rounds (replicated): 10 for all comparisons at once (ranges need the whole ring's width,
+so the others take it too), 1 for each depth of `absent_if`, about 6 to join the violations, 1 for the masked counts.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class Counter:
 
     def add(self, batch: Batch) -> None:
         self._rows += len(batch)
-        self._cells += [people.count(np.asarray(cell.members(batch), dtype=bool), batch.persons) for cell in self._plan.cells]
+        for i, cell in enumerate(self._plan.cells):
+            self._cells[i] += people.count(np.asarray(cell.members(batch), dtype=bool), batch.persons)
 
     def watch(self, rows: Rows) -> Rows:
         """The same stream, counted on its way."""
@@ -109,8 +110,9 @@ class Counter:
             "contributes": int(counts.used > 0),
             "refusals": int(too_many_out_of_bounds(counts)),
         }
-        arrays = {"gate.counts": [mine[name] for name in COUNTS], "gate.cells": self._cells, "gate.differences": differences}
-        return {name: np.asarray(value, dtype=np.int64) for name, value in arrays.items() if len(value)}
+        counted = {"gate.counts": [mine[name] for name in COUNTS], "gate.cells": self._cells, "gate.differences": differences}
+        arrays = {name: np.asarray(values, dtype=np.int64) for name, values in counted.items()}
+        return {name: array for name, array in arrays.items() if array.size}
 
 
 def too_many_out_of_bounds(counts: RowCounts) -> bool:
@@ -193,9 +195,9 @@ class _Comparisons:
         return self.below(x, threshold), self.below(x, 1)
 
     def within_bounds(self, totals: Iterable[Secret]) -> list[int]:
-        """The numbers of [x + bound < 0] and [bound - x < 0] in x's own units, for ANY ring element x: whether it broke its bound B.
+        """The numbers of [x + B < 0] and [B - x < 0] in x's own units, for ANY ring element x: whether it broke its bound B.
 
-        B < 2^254, so no sum that could hide a violation overflows: where x + B wraps, x > B and B - x is negative; and the other way.
+        B < 2^254, so no sum that could hide a violation overflows: where x + B wraps, x > B and B - x is negative; and so on.
         """
         numbers = []
         for total in totals:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.errors import UnseenError
+from native.errors import UnseenError
 from engine.results import text
 
 WIDTH = 78

@@ -8,7 +8,7 @@ For 2 x 2 the outcome is the second column and the comparison is second row agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,28 @@ from engine.results.base import WIDTH, Result, axes, plain
 from engine.results.regression import quantile
 
 
+@dataclass(frozen=True)
+class TwoByTwo:
+    """What only a 2 x 2 table has: Fisher's exact test (two-sided) and the effect sizes."""
+
+    fisher_pvalue: float
+    odds_ratio: float
+    risk_ratio: float
+    risk_difference: float
+
+    @classmethod
+    def of(cls, table: np.ndarray) -> TwoByTwo:
+        (a, b), (c, d) = table.astype(float).tolist()
+        p1, p2 = b / (a + b), d / (c + d)
+        return cls(float(stats.fisher_exact(table).pvalue), a * d / (b * c), p2 / p1, p2 - p1)
+
+    def to_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CrosstabResult(Result):
-    """Counts are exact. The fields from `fisher_pvalue` on are None unless the table is 2 x 2."""
+    """Counts are exact. `two_by_two` is None for larger tables."""
 
     observed: pd.DataFrame
     expected: pd.DataFrame
@@ -32,19 +51,15 @@ class CrosstabResult(Result):
     dof: int
     correction: bool
     cramers_v: float
-    fisher_pvalue: float | None = None
-    odds_ratio: float | None = None
-    risk_ratio: float | None = None
-    risk_difference: float | None = None
+    two_by_two: TwoByTwo | None = None
 
     def percentages(self, of: str = "row") -> pd.DataFrame:
         """Percent of the row, of the column, or of the total."""
         if of not in ("row", "column", "total"):
             raise SpecError("percentages are of='row', 'column' or 'total'")
-        if of == "total":
-            return 100 * self.observed / self.observed.to_numpy().sum()
-        axis = 1 if of == "row" else 0
-        return 100 * self.observed.div(self.observed.sum(axis=axis), axis=1 - axis)
+        counts = self.observed.to_numpy().astype(float)
+        whole = counts.sum() if of == "total" else counts.sum(axis=1 if of == "row" else 0, keepdims=True)
+        return pd.DataFrame(100 * counts / whole, index=self.observed.index, columns=self.observed.columns)
 
     def effects(self, conf_level: float = 0.95) -> pd.DataFrame:
         """Risk difference, risk ratio and odds ratio of a 2 x 2 table with Wald intervals."""
@@ -86,17 +101,6 @@ class CrosstabResult(Result):
         lines += text.frame_grid(self.to_frame())
         corrected = ", Yates' correction" if self.correction else ""
         lines += ["", f"Chi-square {self.statistic:.4f}, df {self.dof}, p {text.p_value(self.pvalue)}{corrected}; Cramer's V {self.cramers_v:.4f}"]
-        if self.fisher_pvalue is not None:
-            lines += [f"Fisher's exact test: p {text.p_value(self.fisher_pvalue)}", *text.frame_grid(self.effects())]
+        if self.two_by_two is not None:
+            lines += [f"Fisher's exact test: p {text.p_value(self.two_by_two.fisher_pvalue)}", *text.frame_grid(self.effects())]
         return lines
-
-
-def two_by_two(table: np.ndarray) -> dict[str, float]:
-    """Fisher's exact test (two-sided) and the effect sizes."""
-    (a, b), (c, d) = table.astype(float)
-    return {
-        "fisher_pvalue": float(stats.fisher_exact(table).pvalue),
-        "odds_ratio": a * d / (b * c),
-        "risk_ratio": (d / (c + d)) / (b / (a + b)),
-        "risk_difference": d / (c + d) - b / (a + b),
-    }

@@ -1,9 +1,9 @@
 """Results of OLS and of logistic regression, with the names and definitions of statsmodels.
 
-error_bound of a regression: with fixed-point numbers of unit 2^-64 the equations M gamma = b that are solved differ from the true ones by a
-vector delta, each entry at most 2^-62 (2 + |gamma|_1) (truncated M and b, products of the refinement), and by Cauchy and Schwarz
-|e_j' X delta| <= sqrt(X_jj) |delta| sqrt(trace X); a standard error is sqrt(X_jj) times a known factor. What float64 itself loses in summing up a
-hospital's rows (about 1e-15 relative to each column's spread) is not counted: pooled analyses lose it too.
+error_bound of a regression: with fixed-point numbers of unit 2^-64 the equations M gamma = b that are solved differ from the true
+ones by a vector delta, each entry at most 2^-62 (2 + |gamma|_1) (truncated M and b, products of the refinement), and by Cauchy and
+Schwarz |e_j' X delta| <= sqrt(X_jj) |delta| sqrt(trace X), which is compared with the standard error. What float64 itself loses in
+adding up a hospital's rows (about 1e-15 relative to each column's spread) is not counted: pooled analyses lose it too.
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ class LogitResult(RegressionResult):
 
     def odds_ratios(self, conf_level: float = 0.95) -> pd.DataFrame:
         """exp(coef) with its confidence interval; the intercept's is the odds at the reference."""
-        return np.exp(self.conf_int(conf_level)).assign(odds_ratio=np.exp(self.params))[["odds_ratio", "lower", "upper"]]
+        interval = self.conf_int(conf_level)
+        logs = {"odds_ratio": self.params, "lower": interval["lower"], "upper": interval["upper"]}
+        return pd.DataFrame({name: np.exp(values) for name, values in logs.items()})
 
     def _also(self) -> dict[str, Any]:
         ratios = {str(name): [float(v) for v in row] for name, *row in self.odds_ratios().itertuples()}

@@ -55,6 +55,8 @@ def test_inputs_in_any_memory_order(seed: int, limbs: int) -> None:
         (block.transpose(1, 0, 2, 3), block.transpose(1, 0, 2, 3)[:, ::-1]),
         (block.transpose(2, 1, 0, 3), block[0, 0, 0]),
         (block, crossed),
+        (crossed[0], block[0]),
+        (crossed[0, 0], misaligned[0, 0]),
         (misaligned, crossed),
         (block, read_only),
     ]

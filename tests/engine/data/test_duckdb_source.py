@@ -241,7 +241,7 @@ CANARY = "canary-4711"
         ({"a.csv": b"x,X\n1,2\n"}, {"source": "a.csv"}, "two columns of the same name"),
         ({"a.csv": f"x,y\n1,2\n{CANARY}\n".encode()}, {"source": "a.csv"}, r"number of fields.*\(line 3\)"),
         ({"a.csv": f"x,y\n1,2\n1,2,{CANARY}\n".encode()}, {"source": "a.csv"}, "line 3"),
-        ({"a.csv": b"x,y\n1,M\xfcller\n"}, {"source": "a.csv"}, "not UTF-8"),
+        ({"a.csv": b"x,y\n1,M\xfcller\n"}, {"source": "a.csv"}, "not (UTF|utf)-8"),
         ({"a.csv": b"x,y\xfc\n1,2\n"}, {"source": "a.csv"}, "not utf-8"),
         ({"a.csv": b'x\n"1\n'}, {"source": "a.csv"}, "cannot be read"),
         ({"a.parquet": CANARY.encode() * 10}, {"source": "a.parquet"}, "Parquet"),
@@ -256,9 +256,8 @@ CANARY = "canary-4711"
 def test_data_that_cannot_be_read_are_a_data_error_without_data(tmp_path: Path, files: dict, section: dict, says: str) -> None:
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=says) as caught:
-        with open_source(section, ONE, KEY, tmp_path) as source:
-            list(source.rows(Query(("x",), ("x",))))
+    with pytest.raises(DataError, match=says) as caught, open_source(section, ONE, KEY, tmp_path) as source:
+        list(source.rows(Query(("x",), ("x",))))
     assert CANARY not in str(caught.value)
     assert caught.value.__cause__ is None
     assert "Müller" not in str(caught.value)
@@ -268,7 +267,7 @@ def test_a_file_that_vanishes_is_a_data_error(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x\n1\n")
     with open_source({"source": "a.csv"}, ONE, KEY, tmp_path) as source:
         (tmp_path / "a.csv").unlink()
-        with pytest.raises(DataError, match="gone|cannot be opened"):
+        with pytest.raises(DataError, match="gone"):
             list(source.rows(Query(("x",), ("x",))))
         with pytest.raises(DataError, match="cannot be read"):
             source.snapshot()

@@ -12,8 +12,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from engine import receipt
 from engine.errors import ConfigError, DataError
-from engine.party import audit
-from engine.party.config import PolicySection
+from engine.party import audit, notices
+from engine.party import flow as flow_module
+from engine.party.config import FloorsSection, PolicySection
+from engine.party.errors import JournalCorrupt
 from engine.party.journal import recover
 from engine.party.runner import Outcome, Work
 from engine.spec import SignedSpec
@@ -174,6 +176,61 @@ def test_jobs_run_one_after_the_other_and_each_is_compared_with_all_before() -> 
     scenario(body)
 
 
+def test_the_strictest_floor_of_any_party_holds_at_all_of_them() -> None:
+    async def body(s: Study) -> None:
+        floors: list[tuple[int, int]] = []
+
+        def run(session: Session, work: Work) -> Outcome:
+            floors.append((work.policy.cohort, work.policy.cell))
+            return answer(session, work)
+
+        await s.start("um", "uk", run=run)
+        await s.start("iu", run=run, policy=EVERYTHING.model_copy(update={"floors": FloorsSection(cohort=50, cell=5)}))
+        await s.linked()
+        signed = s.ask()
+        await s.submit(signed)
+        assert await s.ends(signed.job_id) == RELEASED
+        assert floors == [(50, 10)] * 3
+        found = receipt.Receipt.model_validate_json(jobs_pb2.Release.FromString(await s.fetch(signed.job_id, "um")).receipt)
+        assert {check.rule: check.limit for check in found.checks}["cohort"] == 50
+        assert not found.warnings
+
+    scenario(body)
+
+
+def test_a_receipt_warns_where_two_hospitals_are_enough() -> None:
+    async def body(s: Study) -> None:
+        await s.start()
+        await s.linked()
+        signed = s.ask()
+        await s.submit(signed)
+        await s.ends(signed.job_id)
+        found = receipt.Receipt.model_validate_json(jobs_pb2.Release.FromString(await s.fetch(signed.job_id, "um")).receipt)
+        assert "subtract" in found.warnings[0]
+
+    scenario(body, floors={"hospitals": 2})
+
+
+def test_a_restart_keeps_release_history_and_event_numbers() -> None:
+    async def body(s: Study) -> None:
+        await s.start()
+        await s.linked()
+        signed = s.ask()
+        await s.submit(signed)
+        await s.ends(signed.job_id)
+        before = (
+            await s.fetch(signed.job_id, "uk"),
+            [(e.sequence, e.state) for e in await s.watch(signed.job_id, "uk") if not e.detail],
+        )
+        await s.stop("uk")
+        await s.start("uk")
+        after = await s.fetch(signed.job_id, "uk"), [(e.sequence, e.state) for e in await s.watch(signed.job_id, "uk")]
+        assert after == before
+        assert s.daemons["uk"].flow.book.store.row_sets(signed.job_id)
+
+    scenario(body)
+
+
 # -- by hand -----------------------------------------------------------------------------------------------------------------
 
 
@@ -234,6 +291,22 @@ def test_the_socket_is_the_operators_alone() -> None:
         assert (reply.member, list(reply.missing)) == ("um", ["iu", "uk"])
         for reference in ("", "0", "zz"):
             assert (await refused(s.admin("um").ShowJob(admin_pb2.AdminJobReference(job=reference))))[1] == "spec-error"
+
+    scenario(body)
+
+
+def test_what_has_begun_or_ended_cannot_be_rejected() -> None:
+    async def body(s: Study) -> None:
+        hold = Hold()
+        await s.start(run=hold)
+        await s.linked()
+        signed = s.ask()
+        await s.submit(signed)
+        await hold.reached()
+        assert (await refused(s.decide("Reject", signed.job_id, "um")))[1] == "spec-error"
+        hold.release.set()
+        assert await s.ends(signed.job_id) == RELEASED
+        assert (await refused(s.decide("Reject", signed.job_id, "um")))[1] == "spec-error"
 
     scenario(body)
 
@@ -488,6 +561,27 @@ def test_a_charged_job_whose_peer_stays_silent_is_aborted_and_still_counts() -> 
     scenario(body, round_deadline=0.5)
 
 
+def test_every_word_to_the_others_follows_what_the_journal_holds() -> None:
+    async def body(s: Study) -> None:
+        await s.start()
+        await s.linked()
+        said: list[tuple[str, str]] = []
+        daemon = s.daemons["um"]
+        send = daemon.links.notify
+
+        def notify(notice: Any) -> None:
+            said.append((notice.verdict, journal_states(s, "um", notice.job.hex())[-1]))
+            send(notice)
+
+        daemon.links.notify = notify  # type: ignore[method-assign]
+        signed = s.ask()
+        await s.submit(signed)
+        await s.ends(signed.job_id)
+        assert said[:3] == [("approved", "approved"), ("start", "keyed"), ("charged", "charged")]
+
+    scenario(body)
+
+
 @pytest.mark.parametrize("state", ["verified", "approved", "keyed", "computing", "checked", "charged"])
 def test_a_full_disk_ends_the_job_and_the_daemon_lives(state: str) -> None:
     async def body(s: Study) -> None:
@@ -521,6 +615,37 @@ def test_a_full_disk_ends_the_job_and_the_daemon_lives(state: str) -> None:
         assert await s.ends(again.job_id) == RELEASED
 
     scenario(body)
+
+
+def test_a_daemon_does_not_start_on_a_journal_that_was_changed() -> None:
+    async def body(s: Study) -> None:
+        await s.start("um")
+        await s.submit(s.ask(), to=("um",))
+        await s.stop("um")
+        path = s.folder / "um" / "journal"
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(JournalCorrupt):
+            await s.start("um")
+
+    scenario(body)
+
+
+def test_a_researcher_and_a_peer_can_only_hold_so_much() -> None:
+    async def body(s: Study) -> None:
+        await s.start("um", policy=BY_HAND)
+        flow = s.daemons["um"].flow
+        for i in range(flow_module.MAX_EARLY + 10):
+            flow.on_notice("iu", notices.sign(s.keys["iu"], f"{i:064x}", "approved"))
+        assert len(flow._early["iu"]) == flow_module.MAX_EARLY
+        await s.submit(s.ask(), to=("um",))
+        assert (await refused(s.submit(s.ask(), to=("um",))))[1] == "too-many"
+        await s.submit(s.ask("ben"), "ben", to=("um",))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow_module, "MAX_WAITING", 1)
+        scenario(body)
 
 
 # -- the daemon itself ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,265 @@
+"""Least squares against statsmodels and NIST's certified values."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+import statsmodels.formula.api as smf
+
+from engine.analyses.linear import OLS
+from engine.dictionary import Dictionary
+from engine.dry_run import plan_ranges
+from engine.errors import NotEstimable, RefusedByDisclosureRules, SpecError
+from protocols.errors import RangeError, SecurityBudgetExceeded
+from tests.engine.analyses.studies import LOOSE, analysis_of, ask, ask_set, largest, split
+
+RANDHIE = "coins + female + black + xage + linc + disea + physlm"
+BIRTHWT = "age + lwt + black + other + smoke + ht + ui"
+QUESTIONS = [
+    ("randhie", f"log1p(meddol) ~ {RANDHIE}"),
+    ("randhie", "mdvis ~ C(site) * female + disea"),
+    ("randhie", "mdvis ~ 0 + C(site) + disea"),
+    ("birthwt", f"bwt ~ {BIRTHWT}"),
+    ("lung", "time ~ age + sex"),
+    ("azpro", "los ~ procedure + sex + admit + age75"),
+    ("colon", "time ~ C(rx) + age + nodes"),
+    ("indo_rct", "age ~ indo + female + risk"),
+]
+
+
+def reference(formula: str, pooled: pd.DataFrame, **fit: Any) -> Any:
+    return smf.ols(formula.replace("log1p", "np.log1p"), pooled).fit(**fit)
+
+
+@pytest.mark.parametrize(("dataset", "formula"), QUESTIONS)
+def test_everything_equals_statsmodels(dataset: str, formula: str) -> None:
+    found, pooled = ask_set(dataset, "ols", formula=formula)
+    truth = reference(formula, pooled)
+    names = list(truth.params.index)
+    assert sorted(found.params.index) == sorted(names)
+    assert largest((found.params[names] - truth.params) / truth.bse) < 1e-10
+    assert largest(found.bse[names] / truth.bse - 1) < 1e-10
+    assert largest(found.conf_int(0.9).loc[names].to_numpy() - truth.conf_int(0.1).to_numpy()) < 1e-8 * largest(truth.params)
+    assert largest(found.pvalues[names] - truth.pvalues) < 1e-8
+    for ours, theirs in {"rsquared": 1, "rsquared_adj": 1, "fvalue": 1, "f_pvalue": 1, "scale": 1, "llf": 1, "aic": 1, "bic": 1}.items():
+        assert getattr(found, ours) == pytest.approx(getattr(truth, ours), rel=1e-9 * theirs, abs=1e-250)
+    assert (found.df_model, found.df_resid, found.nobs) == (truth.df_model, truth.df_resid, truth.nobs)
+    assert 0 < found.error_bound < 1e-10
+
+
+@pytest.mark.parametrize("cov_params", [False, True])
+@pytest.mark.parametrize("vcov", ["HC0", "HC1"])
+@pytest.mark.parametrize("formula", [QUESTIONS[0][1], QUESTIONS[2][1]])
+def test_heteroscedasticity_robust_covariances(formula: str, vcov: str, cov_params: bool) -> None:
+    found, pooled = ask_set("randhie", "ols", formula=formula, options={"vcov": vcov, "cov_params": cov_params})
+    truth = reference(formula, pooled, cov_type=vcov)
+    names = list(truth.params.index)
+    assert largest(found.bse[names] / truth.bse - 1) < 1e-8
+    assert largest(found.pvalues[names] - truth.pvalues) < 1e-8
+    if cov_params:
+        assert largest(found.cov_params.loc[names, names] - truth.cov_params()) < 1e-8 * largest(truth.cov_params())
+        if "0 +" not in formula:
+            assert found.fvalue == pytest.approx(float(truth.fvalue), rel=1e-8)
+    else:
+        assert found.fvalue is None
+
+
+def test_clusters_are_people_of_a_hospital() -> None:
+    formula = "age ~ active + male + baseline"
+    found, pooled = ask_set("respiratory", "ols", formula=formula, options={"vcov": "cluster", "cov_params": True})
+    groups = pd.factorize(pooled["person"])[0]
+    truth = reference(formula, pooled, cov_type="cluster", cov_kwds={"groups": groups})
+    names = list(truth.params.index)
+    assert largest(found.bse[names] / truth.bse - 1) < 1e-8
+    assert found.fvalue == pytest.approx(float(truth.fvalue), rel=1e-8)
+    assert found.f_pvalue == pytest.approx(float(truth.f_pvalue), rel=1e-6)
+    assert found.people == pooled["person"].nunique() == 111
+    assert not any("independent" in warning for warning in found.warnings)
+    with_rows, _ = ask_set("respiratory", "ols", formula=formula)
+    assert any("444 rows are of 111 people" in warning for warning in with_rows.warnings)
+
+
+def test_the_whole_covariance_opens_only_when_asked_for() -> None:
+    found, pooled = ask_set("birthwt", "ols", formula=f"bwt ~ {BIRTHWT}", options={"cov_params": True})
+    truth = reference(f"bwt ~ {BIRTHWT}", pooled).cov_params()
+    assert largest(found.cov_params.loc[truth.index, truth.index] / truth - 1) < 1e-8
+    plain, _ = ask_set("birthwt", "ols", formula=f"bwt ~ {BIRTHWT}")
+    assert plain.cov_params is None
+
+
+# -- NIST StRD (below the gate's default floors) -------------------------------------------------------------------------
+
+NORRIS = """.2 .1 337.4 338.8 118.2 118.1 884.6 888.0 10.1 9.2 226.5 228.1 666.3 668.5 996.3 998.5 448.6 449.1 777.0 778.9 558.2 559.2
+.4 .3 .6 .1 775.5 778.1 666.9 668.8 338.0 339.3 447.5 448.9 11.6 10.8 556.0 557.7 228.1 228.3 995.8 998.0 887.6 888.8 120.2 119.6
+.3 .3 .3 .6 556.8 557.6 339.1 339.3 887.2 888.0 999.0 998.5 779.0 778.9 11.1 10.2 118.3 117.6 229.2 228.9 669.1 668.4 448.9 449.2
+.5 .2"""
+
+
+def test_norris_to_eight_digits() -> None:
+    numbers = np.array(NORRIS.split(), dtype=float).reshape(-1, 2)
+    frame = pd.DataFrame(numbers, columns=["x", "y"])
+    dictionary = {"columns": {name: {"type": "number", "bounds": [-10, 1000]} for name in "xy"}}
+    found = ask(split(frame), dictionary, "ols", policy=LOOSE, formula="y ~ x")
+    assert len(frame) == 36
+    assert found.params["Intercept"] == pytest.approx(-0.262323073774029, rel=1e-10)
+    assert found.params["x"] == pytest.approx(1.00211681802045, rel=1e-12)
+    assert found.bse["Intercept"] == pytest.approx(0.232818234301152, rel=1e-10)
+    assert found.bse["x"] == pytest.approx(0.429796848199937e-03, rel=1e-10)
+    assert found.scale**0.5 == pytest.approx(0.884796396144373, rel=1e-10)
+    assert found.rsquared == pytest.approx(0.999993745883712, rel=1e-13)
+    assert found.fvalue == pytest.approx(5436385.54079785, rel=1e-9)
+
+
+LONGLEY = {
+    "Intercept": (-3482258.63459582, 890420.383607373),
+    "GNPDEFL": (15.0618722713733, 84.9149257747669),
+    "GNP": (-0.358191792925910e-01, 0.334910077722432e-01),
+    "UNEMP": (-2.02022980381683, 0.488399681651699),
+    "ARMED": (-1.03322686717359, 0.214274163161675),
+    "POP": (-0.511041056535807e-01, 0.226073200069370),
+    "YEAR": (1829.15146461355, 455.478499142212),
+}
+
+
+def test_longley_to_eight_digits() -> None:
+    frame = sm.datasets.longley.load_pandas().data
+    bounds = {"TOTEMP": 8e4, "GNPDEFL": 200, "GNP": 1e6, "UNEMP": 1e4, "ARMED": 1e4, "POP": 2e5, "YEAR": 2000}
+    dictionary = {"columns": {name: {"type": "number", "bounds": [1900 if name == "YEAR" else 0, high]} for name, high in bounds.items()}}
+    found = ask(split(frame, 2), dictionary, "ols", policy=LOOSE, formula="TOTEMP ~ GNPDEFL + GNP + UNEMP + ARMED + POP + YEAR")
+    for name, (coefficient, error) in LONGLEY.items():
+        assert found.params[name] == pytest.approx(coefficient, rel=1e-9), name
+        assert found.bse[name] == pytest.approx(error, rel=1e-9), name
+    assert found.rsquared == pytest.approx(0.995479004577296, rel=1e-12)
+    assert found.fvalue == pytest.approx(330.285339234588, rel=1e-9)
+
+
+# -- what cannot be answered ------------------------------------------------------------------------------------------------
+
+COLUMNS: dict[str, Any] = {
+    "x": {"type": "number", "bounds": [0, 100]},
+    "twice": {"type": "number", "bounds": [0, 200]},
+    "same": {"type": "number", "bounds": [0, 10]},
+    "y": {"type": "number", "bounds": [-100, 100]},
+    "group": {"type": "category", "levels": ["a", "b", "c", "none"]},
+}
+
+
+def synthetic(n: int = 300, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(50, 10, n).clip(0, 100)
+    return pd.DataFrame({"x": x, "twice": 2 * x, "same": 7.0, "y": 0.3 * x + rng.normal(size=n), "group": rng.choice(["a", "b", "c"], n)})
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + twice", "y ~ x + same", "y ~ C(group, Treatment('none')) + x"])
+def test_collinear_and_constant_columns_and_an_absent_reference_are_not_estimable(formula: str) -> None:
+    with pytest.raises(NotEstimable, match="collinear"):
+        ask(split(synthetic()), {"columns": COLUMNS}, "ols", formula=formula)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + group", "y ~ x * group"])
+def test_a_declared_level_without_rows_is_dropped_with_a_warning(formula: str) -> None:
+    frame = synthetic()
+    found = ask(split(frame), {"columns": COLUMNS}, "ols", formula=formula)
+    truth = smf.ols(formula, frame).fit()
+    names = list(found.params.index)
+    assert "group[T.none]" in found.dropped
+    assert "group[T.none]" not in names
+    assert any("group[T.none]" in warning for warning in found.warnings)
+    assert largest((found.params - truth.params[names]) / truth.bse[names]) < 1e-10
+    assert largest(found.bse / truth.bse[names] - 1) < 1e-10
+    assert (found.df_model, found.df_resid) == (truth.df_model, truth.df_resid)
+
+
+def test_a_level_of_nine_people_refuses() -> None:
+    frame = synthetic()
+    frame.loc[:8, "group"] = "none"
+    with pytest.raises(RefusedByDisclosureRules):
+        ask(split(frame), {"columns": COLUMNS}, "ols", formula="y ~ x + group")
+    frame.loc[:9, "group"] = "none"
+    assert "group[T.none]" in ask(split(frame), {"columns": COLUMNS}, "ols", formula="y ~ x + group").params
+
+
+def test_bounds_far_wider_than_a_column_cost_digits_and_say_so() -> None:
+    frame = synthetic().assign(x=lambda f: f.x + 5e6)
+    columns = {**COLUMNS, "x": {"type": "number", "bounds": [0, 1e7]}, "y": {"type": "number", "bounds": [-1e6, 1e6]}}
+    found = ask(split(frame), {"columns": columns}, "ols", formula="y ~ x")
+    truth = smf.ols("y ~ x", frame.assign(x=frame.x - 5e6)).fit()
+    assert abs(found.params["x"] - truth.params["x"]) / truth.bse["x"] < found.error_bound < 1e-3
+    assert any("narrower than its bounds" in warning for warning in found.warnings)
+    with pytest.raises(NotEstimable, match="narrower than its bounds"):
+        ask(split(frame), {"columns": columns}, "ols", formula="y ~ x", options={"vcov": "HC0"})
+
+
+def test_a_perfect_fit_has_no_residuals() -> None:
+    frame = synthetic().assign(y=lambda f: 0.5 * f.x - 3)
+    found = ask(split(frame), {"columns": COLUMNS}, "ols", formula="y ~ x")
+    assert found.params.tolist() == pytest.approx([-3, 0.5], abs=1e-10)
+    assert found.rsquared == pytest.approx(1, abs=1e-15)
+
+
+def test_a_small_cohort_of_a_large_study_loses_nothing() -> None:
+    frame = synthetic()
+    found = ask(split(frame), {"columns": COLUMNS}, "ols", rows_log2=40, formula="y ~ x")
+    truth = smf.ols("y ~ x", frame).fit()
+    assert largest((found.params - truth.params) / truth.bse) < 1e-12
+
+
+# -- what it costs, and what is refused beforehand ---------------------------------------------------------------------------
+
+
+def many(d: int) -> Dictionary:
+    columns = {f"x{i}": {"type": "number", "bounds": [0, 1]} for i in range(d)}
+    return Dictionary.parse({"columns": {**columns, "y": {"type": "number", "bounds": [0, 1]}}, "person": {"column": "id"}})
+
+
+@pytest.mark.parametrize(("columns", "vcov", "rounds"), [(7, "model", 112), (99, "model", 112), (7, "HC1", 145), (29, "cluster", 145)])
+def test_ranges_and_rounds_are_planned(columns: int, vcov: str, rounds: int) -> None:
+    formula = "y ~ " + " + ".join(f"x{i}" for i in range(columns))
+    price = plan_ranges(analysis_of(many(columns), "ols", 40, formula=formula, options={"vcov": vcov}))
+    assert price.rounds <= rounds
+    assert price.leakage_log2 <= -40
+
+
+def test_a_plan_one_bit_over_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coefficients allowed to be larger, bit by bit, until the plan no longer fits: it says so, and does not compute."""
+    from engine.analyses import least_squares
+
+    question = analysis_of(many(3), "ols", formula="y ~ x0 + x1 + x2", options={"vcov": "HC0"})
+    refused = []
+    for bits in range(20, 64):
+        monkeypatch.setattr(least_squares, "GAMMA_LIMIT", 2.0**bits)
+        monkeypatch.setattr(least_squares, "DAMPED_LIMIT", 2.0**bits)
+        try:
+            plan_ranges(question)
+            assert not refused
+        except (RangeError, SecurityBudgetExceeded):
+            refused.append(bits)
+    assert refused
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "needs a formula"),
+        ({"formula": "y ~ x0", "columns": ["x0"]}, "takes no columns="),
+        ({"formula": "y ~ x0", "options": {"vcov": "HC4"}}, "vcov must be one of"),
+        ({"formula": "y ~ x0", "options": {"robust": True}}, "no option 'robust'"),
+        ({"formula": "y ~ x0", "options": {"cov_params": "yes"}}, "same type"),
+        ({"formula": "y ~ " + " + ".join(f"x{i}" for i in range(40)), "options": {"vcov": "HC0"}}, "at most 30 columns"),
+        ({"formula": "y ~ 0"}, "no columns"),
+    ],
+)
+def test_questions_that_are_wrong_in_themselves(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        analysis_of(many(40), "ols", **fields)
+
+
+def test_cluster_needs_a_person_column() -> None:
+    with pytest.raises(SpecError, match="person column"):
+        analysis_of(Dictionary.parse({"columns": COLUMNS}), "ols", formula="y ~ x", options={"vcov": "cluster"})
+
+
+def test_ols_is_registered() -> None:
+    assert isinstance(analysis_of(many(1), "ols", formula="y ~ x0"), OLS)

@@ -1,0 +1,252 @@
+"""The commands: what they print, where, and with which exit code. Whole studies are in test_sandbox.py."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from engine import canonical, errors, identity
+from engine import charter as charters
+from engine import spec as specs
+from engine.cli import researcher
+from engine.cli.main import app
+from engine.client import JobEvent, JobStatus, ListedJob
+from engine.dictionary import Dictionary
+from engine.sandbox_files import Choices, lay_out, make_identities, write
+
+DICTIONARY = Dictionary.parse({"columns": {"age": {"type": "integer", "bounds": [0, 120]}, "treated": {"type": "binary"}}})
+STATES = {"a": "released", "b": "released"}
+
+
+@pytest.fixture
+def run():
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def layout(tmp_path):
+    """A sandbox's folders, with no daemon running."""
+    files = {}
+    for name in ("um", "iu", "uk_case"):
+        files[name] = tmp_path / f"{name}.csv"
+        files[name].write_text("age,treated\n50,1\n")
+    layout = lay_out(tmp_path / "study", files)
+    write(layout, make_identities(layout), DICTIONARY, Choices())
+    return layout
+
+
+# -- errors: one line on stderr, no traceback --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UnknownColumn("no such column"), 2),
+        (errors.ConfigError("no such key"), 2),
+        (errors.RefusedByDisclosureRules(), 1),
+        (errors.Unreachable("b does not answer"), 1),
+        (errors.JobAborted("b fell silent"), 1),
+        (errors.ResultTimeout("no result yet"), 1),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(run, monkeypatch, error, code):
+    def connect(path):
+        raise error
+
+    monkeypatch.setattr(researcher, "connect", connect)
+    found = run("jobs")
+    assert found.exit_code == code
+    assert found.stdout == ""
+    assert found.stderr == f"unseen: {error}\n"
+
+
+def test_a_missing_researcher_toml_says_what_to_give(run, tmp_path):
+    found = run("jobs", "--study", tmp_path / "nowhere.toml")
+    assert found.exit_code == 2
+    assert "researcher.toml" in found.stderr
+
+
+def test_an_unknown_key_of_researcher_toml_is_an_error(run, layout):
+    path = layout.researcher
+    path.write_text(path.read_text() + 'adress = "x"\n')
+    found = run("jobs", "--study", path)
+    assert found.exit_code == 2
+    assert "adress" in found.stderr
+
+
+def test_addresses_of_strangers_are_an_error(run, layout):
+    path = layout.researcher
+    path.write_text(path.read_text() + '[addresses]\nnobody = "127.0.0.1:1"\n')
+    found = run("jobs", "--study", path)
+    assert found.exit_code == 2
+    assert "nobody" in found.stderr
+
+
+def test_a_charter_that_somebody_did_not_sign_is_not_used(run, layout):
+    path = layout.researcher.parent / "charter.json"
+    envelope = json.loads(path.read_text())
+    del envelope["signatures"]["iu"]
+    path.write_text(json.dumps(envelope))
+    found = run("jobs", "--study", layout.researcher)
+    assert found.exit_code == 1
+    assert "iu" in found.stderr
+
+
+def test_a_question_is_checked_before_anything_is_sent(run, layout, tmp_path):
+    question = tmp_path / "question.toml"
+    question.write_text('analysis = "ols"\nformula = "age ~ treeted"\n')
+    found = run("submit", question, "--study", layout.researcher)
+    assert found.exit_code == 2
+    assert "treated" in found.stderr  # the close match
+
+
+@pytest.mark.parametrize(
+    "text", ['formula = "age ~ treated"', "analysis = 3", 'analysis = "ols"\nformula = "age ~ treated"\nwhere_ = "x"']
+)
+def test_a_question_with_a_missing_or_unknown_field_is_misuse(run, layout, tmp_path, text):
+    question = tmp_path / "question.toml"
+    question.write_text(text)
+    assert run("submit", question, "--study", layout.researcher).exit_code == 2
+
+
+def test_a_party_that_is_down_at_submit_is_named(run, layout, tmp_path):
+    question = tmp_path / "question.toml"
+    question.write_text('analysis = "ols"\nformula = "age ~ treated"\n')
+    found = run("submit", question, "--study", layout.researcher)
+    assert found.exit_code == 1
+    assert "um does not answer" in found.stderr
+
+
+def test_the_operator_hears_that_the_daemon_does_not_run(run, layout):
+    found = run("party", "jobs", "--config", layout.config("um"))
+    assert found.exit_code == 1
+    assert "unseen party serve" in found.stderr
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------------------
+
+
+class FakeStudy:
+    """A connected study with one job."""
+
+    charter = SimpleNamespace(analyses=("ols",))
+
+    def __init__(self):
+        self.asked = specs.new(study="0" * 64, researcher="ana", analysis="ols", formula="age ~ treated", where="age > 18")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def jobs(self):
+        return [ListedJob(self.asked.job_id, self.asked, "released", "2026-01-01T12:00:00.123456Z")]
+
+    def job(self, id):
+        assert self.asked.job_id.startswith(id)
+        return SimpleNamespace(
+            id=self.asked.job_id,
+            spec=self.asked,
+            status=lambda: JobStatus(self.asked.job_id, "released", STATES, "", "", "2026-01-01T12:00:00Z"),
+            events=lambda timeout: iter([JobEvent("a", "refused", "", "policy", "b", "2026-01-01T12:00:00Z", 0)]),
+            result=lambda timeout: SimpleNamespace(summary=lambda: "the table", to_dict=lambda: {"nobs": 602}),
+        )
+
+    def spec(self, **fields):
+        assert fields == {"analysis": "ols", "formula": "age ~ treated"}
+        return self.asked
+
+    def submit(self, spec):
+        return self.job(spec.job_id)
+
+
+@pytest.fixture
+def study(monkeypatch):
+    study = FakeStudy()
+    monkeypatch.setattr(researcher, "connect", lambda path: study)
+    return study
+
+
+def test_submit_prints_the_result_alone_on_stdout(run, study, tmp_path):
+    question = tmp_path / "question.toml"
+    question.write_text('analysis = "ols"\nformula = "age ~ treated"\n')
+    found = run("submit", question)
+    assert (found.exit_code, found.stdout) == (0, "the table\n")
+    assert study.asked.job_id in found.stderr
+    assert json.loads(run("submit", question, "--json").stdout) == {"nobs": 602}
+    assert run("submit", question, "--no-wait").stdout == study.asked.job_id + "\n"
+
+
+def test_jobs_lists_questions(run, study):
+    line = run("jobs").stdout.splitlines()[1]
+    assert line.split() == [
+        study.asked.job_id[:12],
+        "released",
+        "2026-01-01",
+        "12:00:00",
+        "ols",
+        "age",
+        "~",
+        "treated",
+        "where",
+        "age",
+        ">",
+        "18",
+    ]
+    assert json.loads(run("jobs", "--json").stdout)[0]["spec"]["formula"] == "age ~ treated"
+
+
+def test_result_show_and_events_find_a_job_by_a_beginning_of_its_id(run, study):
+    id = study.asked.job_id[:8]
+    assert run("result", id).stdout == "the table\n"
+    assert "age ~ treated where age > 18" in run("show", id).stdout
+    assert json.loads(run("show", id, "--json").stdout)["parties"] == STATES
+    assert "refused policy at b" in run("events", id).stdout
+    assert json.loads(run("events", id, "--json").stdout)["code"] == "policy"
+
+
+# -- setting up a real study -------------------------------------------------------------------------------------------------
+
+
+def test_a_study_comes_to_a_charter_that_all_members_signed(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("um", "iu", "uk", "ana"):
+        assert run("study", "keys", name, "--folder", f"{name}-keys").exit_code == 0
+    (tmp_path / "dictionary.toml").write_text('[columns.age]\ntype = "integer"\nbounds = [0, 120]\n')
+    members = "".join(
+        f'[[members]]\nname = "{name}"\nroles = {roles}\n' + (f'address = "{name}:7443"\n' if name != "ana" else "")
+        for name, roles in {**dict.fromkeys(("um", "iu", "uk"), '["hospital", "compute"]'), "ana": '["researcher"]'}.items()
+    )
+    terms = 'title = "t"\ncompute = ["um", "iu", "uk"]\nanalyses = ["ols"]\ndictionary = "dictionary.toml"\n'
+    (tmp_path / "study.toml").write_text(terms + members)
+    files = [f"{name}.member.toml" for name in ("um", "iu", "uk", "ana")]
+    assert run("study", "draft", "study.toml", *files).exit_code == 0
+    for name in ("um", "iu", "uk"):
+        assert run("study", "sign", "charter.json", "--name", name, "--keys", f"{name}-keys").exit_code == 0
+    assert "missing: ana" in run("study", "check", "charter.json").stdout
+    with pytest.raises(errors.SignatureInvalid):
+        charters.load(tmp_path / "charter.json")
+    assert run("study", "sign", "charter.json", "--name", "ana", "--keys", "ana-keys").exit_code == 0
+    assert charters.load(tmp_path / "charter.json").hospitals == ("um", "iu", "uk")
+
+
+def test_keys_are_never_overwritten(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("study", "keys", "um").exit_code == 0
+    before = (tmp_path / "keys" / identity.SIGNING_KEY).read_bytes()
+    assert run("study", "keys", "um").exit_code == 2
+    assert (tmp_path / "keys" / identity.SIGNING_KEY).read_bytes() == before
+
+
+def test_only_the_charters_own_key_may_sign_for_a_member(run, layout, tmp_path):
+    identity.create("um", tmp_path / "other")
+    charter = layout.folder("um") / "charter.json"
+    found = run("study", "sign", charter, "--name", "um", "--keys", tmp_path / "other")
+    assert found.exit_code == 1
+    agreed = charters.load(charter)  # and the old signatures still stand
+    assert canonical.digest(agreed.to_bytes()) == agreed.id
