@@ -65,7 +65,6 @@ class Daemons:
         by_output = {process.stdout: (party, process) for party, process in self._running.items() if process.stdout}
         ended, _, _ = select.select(list(by_output), [], [])
         party, process = by_output[ended[0]]
-        process.wait()
         return self._failure(party, process)
 
     def stop(self) -> None:
@@ -85,6 +84,8 @@ class Daemons:
         self._running.clear()
 
     def _failure(self, party: str, process: subprocess.Popen[bytes]) -> DaemonFailed:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=1.0)  # its stdout closes a moment before it ends
         log = _end_of(self._layout.log(party))
         kind = PortTaken if PORT_TAKEN in log else DaemonFailed
         state = "does not come up" if process.poll() is None else "has ended"

@@ -32,7 +32,9 @@ def build(question: Question, dictionary: Dictionary, limits: Limits) -> Analysi
     if family is None:
         raise SpecError(f"there is no analysis {question.analysis!r}; there are {', '.join(sorted(ANALYSES))}")
     if question.disclosure not in family.modes:
-        raise SpecError(f"{question.analysis} runs with disclosure={' or '.join(map(repr, family.modes))}, not {question.disclosure!r}")
+        raise SpecError(
+            f"{question.analysis} runs with disclosure={' or '.join(map(repr, family.modes))}, not {question.disclosure!r}"
+        )
     analysis: Analysis = family.build(question, dictionary, limits)
     return analysis
 

@@ -24,7 +24,7 @@ from protocols.engine import Declared, Engine, Secret
 
 Statistic = np.ndarray | tuple[np.ndarray, np.ndarray]
 Statistics = Mapping[str, Statistic]
-"""What a hospital contributes, by the names declared in the stage: float64, int64, or a (high, low) float64 pair of a compensated sum."""
+"""What a hospital contributes, by the names declared in the stage: float64, int64, or a compensated sum (high, low)."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class Opened:
     """What reached the researcher."""
 
     values: Mapping[str, np.ndarray]  # float64 (frac > 0) or int64 (frac = 0)
-    exact: Mapping[str, np.ndarray]  # the same as ring integers (Python ints): value = integer / 2^frac, for what float64 would round
+    exact: Mapping[
+        str, np.ndarray
+    ]  # the same as ring integers (Python ints): value = integer / 2^frac, for what float64 would round
     public: Mapping[str, np.ndarray]  # what was opened to the parties, last value
     n: int  # rows used
     people: int  # as many as rows where the dictionary names no person column
@@ -113,9 +115,10 @@ class Opened:
 
 
 STOPS = {
-    "singular": "The pooled columns are collinear (or one is constant, or its reference level has no rows), so the coefficients are not "
-    "determined. Leave a column out, or choose another reference level.",
-    "separated": "The fit does not converge: the outcome is perfectly (or almost) predicted by the columns. Leave a column out or merge levels.",
+    "singular": "The pooled columns are collinear (or one is constant, or its reference level has no rows), so the coefficients "
+    "are not determined. Leave a column out, or choose another reference level.",
+    "separated": "The fit does not converge: the outcome is perfectly (or almost) predicted by the columns. Leave a column out "
+    "or merge levels.",
 }
 
 

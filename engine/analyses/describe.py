@@ -220,7 +220,10 @@ def _outputs(
     outputs = [Output("column_n", shape, "count", frac=0), Output("column_missing", shape, "count", frac=0)]
     outputs.append(Output("column_missing_small", shape, "flag", frac=0))
     for name in grids:
-        outputs += [Output(f"quartiles {name}", (groups, 3), "aggregate", frac=0), Output(f"few {name}", (groups,), "flag", frac=0)]
+        outputs += [
+            Output(f"quartiles {name}", (groups, 3), "aggregate", frac=0),
+            Output(f"few {name}", (groups,), "flag", frac=0),
+        ]
     outputs += [Output(f"levels {name}", (groups, len(of)), "count", frac=0) for name, of in leveled.items()]
     if numeric:
         outputs.append(Output("powers", (numeric, groups, ORDER), "aggregate", frac=FRAC + rows_log2))
@@ -236,4 +239,3 @@ def _signs(mpc: Engine, xs: list[Secret]) -> list[Secret]:
 def _split(mpc: Engine, joined: Secret, like: list[Secret]) -> list[Secret]:
     ends = np.cumsum([int(np.prod(x.shape, dtype=np.int64)) for x in like])
     return [joined[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-

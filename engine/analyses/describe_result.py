@@ -64,7 +64,9 @@ def _frequencies(analysis: Describe, opened: Opened, groups: list[Any], present:
             for level, count in zip(of.values, counts[g], strict=True):
                 if counts[:, of.values.index(level)].any():
                     own = {} if analysis.by is None else {analysis.by.name: groups[g]}
-                    rows.append({"column": name, **own, "level": level, "n": int(count), "percent": 100 * count / counts[g].sum()})
+                    rows.append(
+                        {"column": name, **own, "level": level, "n": int(count), "percent": 100 * count / counts[g].sum()}
+                    )
     if not rows:
         return None
     return pd.DataFrame(rows).set_index(["column", *([] if analysis.by is None else [analysis.by.name]), "level"])
@@ -85,7 +87,7 @@ def _warnings(analysis: Describe, groups: list[Any], present: list[int]) -> tupl
 
 
 def _error_bound(table: pd.DataFrame) -> float:
-    """Sums err by 2^-127 of the column's half range for each hospital and row at most: far below the 2^-53 of a printed float64."""
+    """Sums err by 2^-127 of the column's half range for each hospital and row at most: far below the 2^-53 of a float64."""
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = 2.0**-53 * (table["mean"].abs() / table["se"]).replace(np.inf, np.nan)
     return float(np.nanmax(relative)) if relative.notna().any() else 0.0

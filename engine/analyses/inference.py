@@ -71,7 +71,7 @@ def warnings(model: Model, opened: Opened, dropped: tuple[str, ...]) -> tuple[st
 
 @dataclass(frozen=True)
 class Trust:
-    """How far fixed-point arithmetic can have moved the results: coefficients in standard errors, robust standard errors relatively."""
+    """How far fixed-point arithmetic can have moved the results: coefficients in standard errors, robust errors relatively."""
 
     coefficients: float
     robust_errors: float
@@ -89,7 +89,7 @@ def trust(model: Model, opened: Opened, gamma: np.ndarray, unit: float, middle_e
     """The bounds of results/regression.py. `middle_error`: of an entry of the opened sandwich's middle, in its unit."""
     kept = ~model.absent_columns(opened.values)
     inverse, trace = _inverse(model, opened.values)
-    variances = model.reported_diagonal(opened.values)
+    variances = np.maximum(model.reported_diagonal(opened.values), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (inverse / variances)[kept]  # 1 where vcov is "model"
     delta = np.sqrt(model.size) * UNIT * (2.0 + np.sum(np.abs(gamma)))

@@ -1,9 +1,10 @@
 """M gamma = b on shares, and what a fit says of itself.
 
-X = M^-1 comes from protocols/numeric/solve.py; one step of iterative refinement, gamma += X (b - M gamma), removes what truncation left.
-Ranges: M = Z'Z P / N is positive semidefinite and b = Z'y P / N with |y| <= 1, so with the damped inverse X = f(M),
-f(l) = (1 - (1 - l/t)^K) / l, K = 2^46, t the trace bound:  |gamma| <= max_l sqrt(l) f(l) <= sqrt(K / t) <= 2^23, and |b - M gamma| <= |b|.
-The coefficients then are clamped on shares to GAMMA_LIMIT: whatever is computed from them is bounded without any theorem.
+X = M^-1 comes from protocols/numeric/solve.py; one step of iterative refinement, gamma += X (b - M gamma), removes what
+truncation left. Ranges: M = Z'Z P / N is positive semidefinite and b = Z'y P / N with |y| <= 1, so with the damped inverse X =
+f(M), f(l) = (1 - (1 - l/t)^K) / l, K = 2^46, t the trace bound:  |gamma| <= max_l sqrt(l) f(l) <= sqrt(K / t) <= 2^23, and |b - M
+gamma| <= |b|. The coefficients then are clamped on shares to GAMMA_LIMIT: whatever is computed from them is bounded without any
+theorem.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ class Levels:
         column = dictionary[name]
         values = column.values or column.pair
         if values is None:
-            raise SpecError(f"'{name}' has no declared levels; declare it as a category or binary, or an integer with levels = [...]")
+            raise SpecError(
+                f"'{name}' has no declared levels; declare it as a category or binary, or an integer with levels = [...]"
+            )
         return cls(column, tuple(int(v) if isinstance(v, float) and v.is_integer() else v for v in values))
 
     @property

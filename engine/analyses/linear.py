@@ -5,7 +5,8 @@ JOINT    gamma = (Z'Z)^-1 Z'y, residual and total sums of squares, (Z'Z)^-1 or t
 RESULT   everything else, with statsmodels' definitions
 
 Everything is computed divided by n (times the public power of two N / P, see normalise.py). Leaks: the outputs.
-Rounds (replicated): about 92 with vcov="model", of which the inverse takes 60; the gate adds about 20; robust covariances about 25.
+Rounds (replicated): about 92 with vcov="model", of which the inverse takes 60; the gate adds about 20; robust covariances about
+25.
 """
 
 from __future__ import annotations
@@ -127,7 +128,10 @@ class OLS:
     def _sums_of_squares(
         self, mpc: Engine, products: Secret, M: Secret, b: Secret, yy: Secret, gamma: Secret
     ) -> tuple[Secret, Secret]:
-        """(y'y - gamma'(2b - M gamma), which errs by the square of gamma's error; y'y, or n y'y - (sum y)^2 with a constant). Two rounds."""
+        """Residual and total: y'y - gamma'(2b - M gamma), and y'y, or n y'y - (sum y)^2 with a constant. Two rounds.
+
+        The first errs by the square of gamma's error only.
+        """
         d = self.model.size
         constant = self.model.constant_columns
         left, right = [gamma], [b + b - M @ gamma]
@@ -159,5 +163,3 @@ def _outputs(model: Model) -> tuple[Output, ...]:
         *model.spread_outputs(),
         *model.absent_outputs(),
     )
-
-

@@ -5,9 +5,9 @@ In `steps` mode the coefficients after each step are opened to the parties, and 
     newton   LOCAL  Z'WZ, Z'(y - p) at the public gamma;  JOINT  gamma + (Z'WZ)^-1 Z'(y - p), opened to the parties
     final    LOCAL  the same, log-likelihood, Pearson's chi-square, middle of the sandwich;  JOINT  a last step, and the outputs
 
-The first newton stage also fixes, on shares, the power of two that brings sums to the size of means and the columns of absent levels;
-both stay shared. Converged when a step changes no coefficient by more than 1e-8 (relative, or of the scaled column's unit):
-Newton's error after it is of the order of its square. W = p (1 - p) <= 1/4, so 4 Z'WZ P / N has a trace of at most d.
+The first newton stage also fixes, on shares, the power of two that brings sums to the size of means and the columns of absent
+levels; both stay shared. Converged when a step changes no coefficient by more than 1e-8 (relative, or of the scaled column's
+unit): Newton's error after it is of the order of its square. W = p (1 - p) <= 1/4, so 4 Z'WZ P / N has a trace of at most d.
 Leaks: the coefficients after each step, to the parties; the outputs. Rounds (replicated): about 75 a step.
 """
 
@@ -62,7 +62,7 @@ class Logit:
     def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> Logit:
         model = Model.read(question, dictionary, limits, VCOV)
         if not model.design.response_binary:
-            raise SpecError("logit needs a response with two values; declare it as type = \"binary\", or use ols")
+            raise SpecError('logit needs a response with two values; declare it as type = "binary", or use ols')
         return cls(model, model.plan(_outputs(model), (_opened(model),), MOST_STEPS + 1))
 
     @property
@@ -96,7 +96,7 @@ class Logit:
 
     @staticmethod
     def _stop(state: State) -> str:
-        """At gamma = 0 the information is Z'Z / 4: singular only if the columns are collinear. Later it fades as the fit separates."""
+        """At gamma = 0 the information is Z'Z / 4, singular only if columns are collinear; later it fades as fits separate."""
         return "singular" if state.iteration == 0 else "separated"
 
     # -- LOCAL ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ def make(model: Model, opened: Opened) -> LogitResult:
     total = 2.0**model.rows_log2
     rows = total / factor(n, model.rows_log2)  # N / P
     columns = model.size - int(model.absent_columns(values).sum())
-    df_model = columns - bool(len(model.constant_columns))
+    df_model = columns - 1  # as statsmodels' Logit, also without a constant
     # X = (4 Z'WZ P / N)^-1, and the middle counts in N / P
     unit = 4 / rows if model.vcov == "model" else 16 / rows * sandwich.correction(model.vcov, n, opened.people, columns)
     table = inference.table(model, opened, values["gamma"], unit, None)

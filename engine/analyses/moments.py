@@ -1,7 +1,7 @@
 """LOCAL of the linear models: sums of products of the scaled design and response, over rows or over people.
 
-Rows are v = (1, z, y): a constant, the design's columns, the response (or whatever stands beside z). Symmetric arrays are contributed
-once: `Symmetric` says which entries and how JOINT puts them back.
+Rows are v = (1, z, y): a constant, the design's columns, the response (or whatever stands beside z). Symmetric arrays are
+contributed once: `Symmetric` says which entries and how JOINT puts them back.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Symmetric:
 
 
 class ProductSums:
-    """sum weight * v v' over rows, or, given `by_person`, the sum over people g of s_g s_g', s_g = sum of weight * v over g's rows."""
+    """sum weight * v v' over rows; or, by `add_people`, sum s_g s_g' over people g, s_g = the sum of weight * v over g's rows."""
 
     def __init__(self, width: int) -> None:
         self._moments = ShiftedMoments(width, 2)
@@ -85,7 +85,8 @@ class PairSums:
     """The fourth-order sums sum_g P_g[a, b] P_g[c, d], where P_g = sum of v v' over the rows of person g (or over one row).
 
     They are what the middle of a sandwich covariance is made of: with u = (-gamma, 1) and v = (z, y) the score of g is
-    P_g[z, .] u, so that sum_g score score' [j, k] = sum_ab P[j, a; k, b] u_a u_b, and JOINT needs no second pass at a known gamma.
+    P_g[z, .] u, so that sum_g score score' [j, k] = sum_ab P[j, a; k, b] u_a u_b, and JOINT needs no second pass at a known
+    gamma.
     """
 
     def __init__(self, width: int) -> None:
@@ -132,5 +133,3 @@ def _most_rows(rows: int, persons: np.ndarray | None) -> int:
 def with_constant(z: np.ndarray, *beside: np.ndarray) -> np.ndarray:
     """Rows v = (1, z, ...)."""
     return np.column_stack([np.ones(len(z)), z, *beside])
-
-

@@ -1,8 +1,8 @@
 """Sums over a cohort of unknown size, brought to the size of means, on shares.
 
-Hospitals contribute sums S of quantities in [-1, 1] as S / N with N = 2^rows_log2, the public bound on all rows. A cohort of n rows may be far
-smaller than N, and the digits of S / N would be lost to the fixed point. So the sums travel with rows_log2 extra bits, and the
-compute parties multiply by the power of two P for which N / 2 < n P <= N:
+Hospitals contribute sums S of quantities in [-1, 1] as S / N with N = 2^rows_log2, the public bound on all rows. A cohort of n
+rows may be far smaller than N, and the digits of S / N would be lost to the fixed point. So the sums travel with rows_log2 extra
+bits, and the compute parties multiply by the power of two P for which N / 2 < n P <= N:
 
     P = 1 + sum_{k=1..r} 2^(k-1) [n <= 2^(r-k)]
 

@@ -13,7 +13,11 @@ TOLD = ("missing", "out_of_bounds")
 
 
 def open_outputs(
-    outputs: Sequence[Output], exact: Mapping[str, Any], public: Mapping[str, np.ndarray], iterations: int, context: Mapping[str, Any]
+    outputs: Sequence[Output],
+    exact: Mapping[str, Any],
+    public: Mapping[str, np.ndarray],
+    iterations: int,
+    context: Mapping[str, Any],
 ) -> Opened:
     """`exact`: the signed ring integers (Python ints) of every output of the last stage and of the gate."""
     values = {output.name: reals(exact[output.name], output.frac) for output in outputs}
@@ -33,7 +37,8 @@ def open_outputs(
 
 def reals(integers: Any, frac: int) -> np.ndarray:
     """Ring integers as float64 (frac > 0, correctly rounded) or int64."""
-    integers = np.asarray(integers, dtype=object)
+    exact = np.asarray(integers, dtype=object)
     if frac == 0:
-        return integers.astype(np.int64)
-    return np.asarray([int(v) / (1 << frac) for v in integers.reshape(-1)], dtype=np.float64).reshape(integers.shape)
+        return np.asarray(exact, dtype=np.int64)
+    numbers = [int(v) / (1 << frac) for v in exact.reshape(-1)]
+    return np.array(numbers, dtype=np.float64).reshape(exact.shape)

@@ -1,8 +1,8 @@
 """Sums of powers, and the moments made of them without cancellation.
 
-What is released of a column are n and the sums of z, z^2, z^3, z^4, z = (x - c) / s in [-1, 1]: one to one with n, mean, SD, skewness
-and kurtosis. They are added up about a point near the data and carried with 128 fractional bits; the researcher computes central
-moments from the exact integers, so that even a column far narrower than its bounds keeps the digits of float64.
+What is released of a column are n and the sums of z, z^2, z^3, z^4, z = (x - c) / s in [-1, 1]: one to one with n, mean, SD,
+skewness and kurtosis. They are added up about a point near the data and carried with 128 fractional bits; the researcher computes
+central moments from the exact integers, so that even a column far narrower than its bounds keeps the digits of float64.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Exact pooled quartiles of a column recorded on a grid, from cumulative counts, on shares.
 
-A column with lowest value lo and recorded step s takes the grid values x_b = lo + s b. With C_b = #{rows <= x_b}, summed over hospitals, the order
-statistic of rank k = 0, 1, ... lies at grid index #{b : C_b <= k}. numpy's linear quantile a/4 of n rows stands at rank a (n - 1) / 4; by
-Hermite's identity interpolation is a mean over t = 0..3,
+A column with lowest value lo and recorded step s takes the grid values x_b = lo + s b. With C_b = #{rows <= x_b}, summed over
+hospitals, the order statistic of rank k = 0, 1, ... lies at grid index #{b : C_b <= k}. numpy's linear quantile a/4 of n rows
+stands at rank a (n - 1) / 4; by Hermite's identity interpolation is a mean over t = 0..3,
 
     4 * index = sum_t #{b : C_b <= floor((a (n - 1) + t) / 4)} = sum_t #{b : 4 C_b <= a (n - 1) + t}
 
-so that only comparisons and sums are needed: exact, and no rounding anywhere. Quartiles of fewer than 40 people have fewer than 10 on a side:
-they are replaced by 0, on shares. Rounds: one comparison, one product.
+so that only comparisons and sums are needed: exact, and no rounding anywhere. Quartiles of fewer than 40 people have fewer than
+10 on a side: they are replaced by 0, on shares. Rounds: one comparison, one product.
 """
 
 from __future__ import annotations

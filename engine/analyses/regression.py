@@ -1,9 +1,9 @@
-"""What the regressions share: reading the question, columns of absent levels, variances in the formula's own coordinates, robust middles.
+"""What the regressions share: reading the question, columns of absent levels, variances in the formula's own coordinates.
 
-A fit computes coefficients gamma of the scaled columns z = (x - c) / s. The formula's own are beta = offset + s_y T gamma (formula/design.py), where T
-mixes only in the intercept's row. So the variance of every slope is a diagonal entry of cov(gamma) times a public number, and
-that of the intercept is t' cov(gamma) t with the public row t of T; both are formed on shares, so that no covariance opens unless the
-question asks for all of them.
+A fit computes coefficients gamma of the scaled columns z = (x - c) / s. The formula's own are beta = offset + s_y T gamma
+(formula/design.py), where T mixes only in the intercept's row. So the variance of every slope is a diagonal entry of cov(gamma)
+times a public number, and that of the intercept is t' cov(gamma) t with the public row t of T; both are formed on shares, so that
+no covariance opens unless the question asks for all of them.
 """
 
 from __future__ import annotations
@@ -51,8 +51,6 @@ class Model:
         if not question.formula:
             raise SpecError(f"{question.analysis} needs a formula, for example 'y ~ x1 + x2'")
         design = Design.compile(question.formula, dictionary)
-        if not design.names:
-            raise SpecError("the formula has no columns to the right of the ~; write for example 'y ~ 1'")
         options = read_options(question, {"vcov": "model", "cov_params": False})
         vcov = one_of("vcov", options["vcov"], vcovs)
         if vcov == "cluster" and dictionary.person is None:
@@ -122,7 +120,7 @@ class Model:
     # -- JOINT ----------------------------------------------------------------------------------------------------------
 
     def with_absent(self, mpc: Engine, M: Secret, absent: Secret | None) -> Secret:
-        """M with 1 on the diagonal of columns that are zero everywhere: their coefficients become 0, the others' do not change."""
+        """M with 1 on the diagonal of columns that are zero everywhere: their coefficients become 0, the others' stay."""
         if absent is None:
             return M
         zero = mpc.constant(np.zeros(1, dtype=np.int64), frac=0)

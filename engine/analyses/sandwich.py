@@ -1,10 +1,11 @@
 """Robust covariances X B X of a fit, X = (Z'WZ)^-1 and B the sum over rows (HC) or people (cluster) of score score'.
 
-Source: White 1980; Liang and Zeger 1986; small-sample factors as in statsmodels (HC1: n / (n - p); cluster: G / (G - 1) * (n - 1) / (n - p)).
+Source: White 1980; Liang and Zeger 1986; small-sample factors as in statsmodels (HC1: n / (n - p); cluster: G / (G - 1) * (n - 1)
+/ (n - p)).
 
-For OLS in `result` mode nobody knows gamma, so hospitals cannot compute B. They contribute the fourth-order sums of moments.PairSums
-instead, and JOINT forms B = sum_ab T[j, a; k, b] u_a u_b with u = (-gamma, 1): two rounds, no second pass over the rows.
-Ranges: B counts in units of the residual mean square, brought near 1 by a secret power of two, and is clamped there.
+For OLS in `result` mode nobody knows gamma, so hospitals cannot compute B. They contribute the fourth-order sums of
+moments.PairSums instead, and JOINT forms B = sum_ab T[j, a; k, b] u_a u_b with u = (-gamma, 1): two rounds, no second pass over
+the rows. Ranges: B counts in units of the residual mean square, brought near 1 by a secret power of two, and is clamped there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from engine.analyses.moments import Symmetric
 from engine.analyses.regression import MOST_ROWS_OF_A_PERSON, X_FRAC, Model, tight_inverse
 from protocols.engine import LARGE_FRAC, Engine, Secret
 
-PAIR_FRAC = {"HC0": 88, "HC1": 88, "cluster": 78}  # as many as the masked openings' budget allows (GAMMA_LIMIT squared beside them)
+PAIR_FRAC = {
+    "HC0": 88,
+    "HC1": 88,
+    "cluster": 78,
+}  # as many as the masked openings' budget allows (GAMMA_LIMIT squared beside them)
 LEAST_LOG2 = 40  # a residual mean square below 2^-40 of the response's range counts as 2^-40
 MIDDLE_LIMIT = 2.0 * MOST_ROWS_OF_A_PERSON
 
@@ -81,5 +86,3 @@ def correction(vcov: str, n: int, people: int, parameters: int) -> float:
     if vcov == "cluster":
         return people / (people - 1) * (n - 1) / (n - parameters)
     return 1.0
-
-

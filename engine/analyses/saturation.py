@@ -1,6 +1,7 @@
 """Models that return a table: a two-valued response fitted by as many coefficients as there are groups of people.
 
-Their coefficients are the (log odds of the) proportions of every group, so each group's ones and zeros obey the rule for table cells.
+Their coefficients are the (log odds of the) proportions of every group, so each group's ones and zeros obey the rule for table
+cells.
 """
 
 from __future__ import annotations

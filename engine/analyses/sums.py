@@ -1,8 +1,8 @@
 """Sums over rows that keep the digits of the rows: what LOCAL adds up.
 
-A sum of products about zero, such as sum z_j z_k, loses the spread of a column that is narrow beside its distance from zero. So each
-hospital adds up about a point c near its own data, w = z - c, in float64 (blocks of rows, one GEMM each) with the blocks added
-in double-double; only then are the sums moved back to zero, in double-double, where nothing is lost:
+A sum of products about zero, such as sum z_j z_k, loses the spread of a column that is narrow beside its distance from zero. So
+each hospital adds up about a point c near its own data, w = z - c, in float64 (blocks of rows, one GEMM each) with the blocks
+added in double-double; only then are the sums moved back to zero, in double-double, where nothing is lost:
 
     sum z_a z_b ... = the multilinear expansion of sum (w_a + c_a)(w_b + c_b) ...
 
@@ -78,7 +78,7 @@ class ShiftedMoments:
         """w for rows v of shape (rows, width), v[:, 0] == 1."""
         if self._shift is None:
             self._shift = near(v)
-        return v - self._shift
+        return np.asarray(v - self._shift)
 
     def add(self, block: np.ndarray) -> None:
         self._total = add(self._total, DoubleDouble(block, np.zeros_like(block)))
@@ -91,7 +91,7 @@ def near(v: np.ndarray) -> np.ndarray:
     """A point near the rows' mean, 0 in the constant column, of few binary digits: coarse data (0/1, integers) stay exact."""
     mean, spread = v.mean(axis=0), np.ptp(v, axis=0)
     step = 2.0 ** (np.floor(np.log2(np.where(spread > 0, spread, 1.0))) - 2)
-    shift = np.where(spread > 0, np.round(mean / step) * step, v[0])
+    shift: np.ndarray = np.where(spread > 0, np.round(mean / step) * step, v[0])
     shift[0] = 0.0
     return shift
 

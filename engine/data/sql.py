@@ -150,7 +150,9 @@ def read(columns: Sequence[ColumnSql], relation: str, person: str | None) -> str
     first = ", ".join([column.first() for column in columns] + extra) or "1 AS nothing"
     second = ", ".join([column.second() for column in columns] + kept) or "1 AS nothing"
     third = ", ".join([column.third() for column in columns] + kept) or "1 AS nothing"
-    return f"SELECT {third} FROM (SELECT {second} FROM (SELECT {first} FROM {relation}))"
+    # DuckDB would push a filter on v and m down to the file and work out the texts anew for each mention: 15 times slower.
+    barrier = "" if all(column.plain for column in columns) else f" LIMIT {2**62}"
+    return f"SELECT {third} FROM (SELECT {second} FROM (SELECT {first} FROM {relation})){barrier}"
 
 
 def status(columns: Mapping[str, ColumnSql], listwise: Sequence[str], where: Condition | None, by_person: bool) -> str:

@@ -4,6 +4,7 @@ UnseenError
 |-- IllegalTransition        a job was asked to do what its state does not allow: a bug, caught before anything is written
 |-- StorageFailed            the disk did not take a record: the act that it would have allowed does not happen
 |-- JournalCorrupt           a stored record is not what was written: the daemon does not start on it
+|-- TooMany                  a researcher has as many open questions here as one may have
 `-- AuditCorrupt             the audit log was altered, reordered or cut
 """
 
@@ -12,6 +13,10 @@ from native.errors import UnseenError
 
 class IllegalTransition(UnseenError):
     """The state table holds no such step."""
+
+
+class TooMany(UnseenError):
+    """Too many open questions of one researcher."""
 
 
 class StorageFailed(UnseenError):

@@ -28,7 +28,7 @@ from engine.errors import DataError, NotAuthorised, SignatureInvalid, SpecError
 from engine.party import notices, policy, release, sitting
 from engine.party.book import Job, JobBook
 from engine.party.config import PartyConfig
-from engine.party.errors import StorageFailed
+from engine.party.errors import StorageFailed, TooMany
 from engine.party.jobs import ATTEMPT, IN_SESSION, REASONS, WAITING, State
 from engine.party.log import Log
 from engine.party.notices import APPROVED, CHARGED, RELEASED, START
@@ -73,13 +73,16 @@ class Flow:
     # -- the researcher and the operator --------------------------------------------------------------------------------
 
     async def submit(self, signed: SignedSpec, caller: Member) -> Job:
-        """The job of these bytes, new or known. Raises SpecError, NotAuthorised, SignatureInvalid, Expired, StorageFailed."""
+        """The job of these bytes, new or known.
+
+        Raises SpecError and its kin, NotAuthorised, SignatureInvalid, Expired, TooMany, StorageFailed.
+        """
         spec = policy.authenticate(signed, caller, self.config.charter)
         if known := self.book.get(signed.job_id):
             return known
         spec.check_not_expired(self.book.clock())
         if sum(job.spec.researcher == caller.name and job.state in WAITING for job in self.book.open_jobs()) >= MAX_WAITING:
-            raise SpecError(f"{MAX_WAITING} of your questions are waiting here; let some of them end first")
+            raise TooMany(f"{MAX_WAITING} of your questions are waiting here; let some of them end first")
         question = await asyncio.to_thread(policy.compile_question, spec, self.config.charter)
         if known := self.book.get(signed.job_id):  # the same bytes came twice at once
             return known

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import grpc
 
 from engine import errors
-from engine.party.errors import StorageFailed
+from engine.party.errors import StorageFailed, TooMany
 from engine.party.log import Log
 from native.errors import UnseenError
 
@@ -36,6 +36,7 @@ STATUS: dict[type[UnseenError], grpc.StatusCode] = {
     errors.NotAuthorised: grpc.StatusCode.PERMISSION_DENIED,
     errors.Expired: grpc.StatusCode.FAILED_PRECONDITION,
     errors.DataError: grpc.StatusCode.DATA_LOSS,
+    TooMany: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StorageFailed: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 

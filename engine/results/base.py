@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from native.errors import UnseenError
 from engine.results import text
+from native.errors import UnseenError
 
 WIDTH = 78
 
@@ -23,8 +23,8 @@ class PlotUnavailable(UnseenError):
 class Result:
     """Common fields. A count of 1 to 9 people is told as the text "<10".
 
-    `error_bound` is the largest error that the protocol's arithmetic can have caused, in standard errors of the estimate concerned
-    (0 where the answer is exact); how it is derived is said in each result's docstring.
+    `error_bound` is the largest error that the protocol's arithmetic can have caused, in standard errors of the estimate
+    concerned (0 where the answer is exact); how it is derived is said in each result's docstring.
     """
 
     nobs: int
@@ -66,11 +66,16 @@ class Result:
     def _footer(self) -> list[str]:
         """Where the numbers come from."""
         lines = ["-" * WIDTH]
-        lines.append(f"Rows used: {self.nobs}   people: {self.people}   left out: missing {self.missing}, out of bounds {self.out_of_bounds}")
+        left_out = f"missing {self.missing}, out of bounds {self.out_of_bounds}"
+        lines.append(f"Rows used: {self.nobs}   people: {self.people}   left out: {left_out}")
         if self.parties or self.engine:
             lines.append(f"Parties: {', '.join(self.parties) or '-'}   engine: {self.engine}   disclosure: {self.disclosure}")
         if self.error_bound is not None:
-            lines.append(f"Arithmetic error: at most {self.error_bound:.1e} standard errors" if self.error_bound else "Arithmetic error: none")
+            lines.append(
+                f"Arithmetic error: at most {self.error_bound:.1e} standard errors"
+                if self.error_bound
+                else "Arithmetic error: none"
+            )
         if self.job:
             lines.append(f"Job: {self.job}")
         return lines + [f"Warning: {warning}" for warning in self.warnings]
@@ -100,7 +105,11 @@ def plain(value: Any) -> Any:
     """Any field of a result as JSON values."""
     if isinstance(value, pd.DataFrame):
         flat = value.reset_index() if isinstance(value.index, pd.MultiIndex) else value
-        return {"index": [str(i) for i in flat.index], "columns": [str(c) for c in flat.columns], "data": plain(flat.to_numpy(object).tolist())}
+        return {
+            "index": [str(i) for i in flat.index],
+            "columns": [str(c) for c in flat.columns],
+            "data": plain(flat.to_numpy(object).tolist()),
+        }
     if isinstance(value, pd.Series):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, np.ndarray):

@@ -81,7 +81,9 @@ class CrosstabResult(Result):
         """The counts with their margins."""
         frame = self.observed.copy()
         frame.columns = [str(level) for level in frame.columns]
-        frame.index = pd.Index([str(level) for level in frame.index], name=f"{self.observed.index.name} \\ {self.observed.columns.name}")
+        frame.index = pd.Index(
+            [str(level) for level in frame.index], name=f"{self.observed.index.name} \\ {self.observed.columns.name}"
+        )
         frame["All"] = frame.sum(axis=1)
         frame.loc["All"] = frame.sum(axis=0)
         return frame
@@ -100,7 +102,8 @@ class CrosstabResult(Result):
         lines = [f"Table: {self.observed.index.name} ~ {self.observed.columns.name}".center(WIDTH).rstrip(), "=" * WIDTH]
         lines += text.frame_grid(self.to_frame())
         corrected = ", Yates' correction" if self.correction else ""
-        lines += ["", f"Chi-square {self.statistic:.4f}, df {self.dof}, p {text.p_value(self.pvalue)}{corrected}; Cramer's V {self.cramers_v:.4f}"]
+        chi_square = f"Chi-square {self.statistic:.4f}, df {self.dof}, p {text.p_value(self.pvalue)}{corrected}"
+        lines += ["", f"{chi_square}; Cramer's V {self.cramers_v:.4f}"]
         if self.two_by_two is not None:
             lines += [f"Fisher's exact test: p {text.p_value(self.two_by_two.fisher_pvalue)}", *text.frame_grid(self.effects())]
         return lines

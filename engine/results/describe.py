@@ -17,7 +17,8 @@ from engine.results.base import WIDTH, Result, axes
 class DescribeResult(Result):
     """`table`: one row a column (and group) with n, missing, mean, sd, se, skewness, kurtosis, q1, median, q3.
 
-    `frequencies`: n and percent of each level of the categories, None where no category was asked for. error_bound is that of the means.
+    `frequencies`: n and percent of each level of the categories, None where no category was asked for. error_bound is that
+    of the means.
     """
 
     by: str | None

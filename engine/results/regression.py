@@ -1,9 +1,9 @@
 """Results of OLS and of logistic regression, with the names and definitions of statsmodels.
 
 error_bound of a regression: with fixed-point numbers of unit 2^-64 the equations M gamma = b that are solved differ from the true
-ones by a vector delta, each entry at most 2^-62 (2 + |gamma|_1) (truncated M and b, products of the refinement), and by Cauchy and
-Schwarz |e_j' X delta| <= sqrt(X_jj) |delta| sqrt(trace X), which is compared with the standard error. What float64 itself loses in
-adding up a hospital's rows (about 1e-15 relative to each column's spread) is not counted: pooled analyses lose it too.
+ones by a vector delta, each entry at most 2^-62 (2 + |gamma|_1) (truncated M and b, products of the refinement), and by Cauchy
+and Schwarz |e_j' X delta| <= sqrt(X_jj) |delta| sqrt(trace X), which is compared with the standard error. What float64 itself
+loses in adding up a hospital's rows (about 1e-15 relative to each column's spread) is not counted: pooled analyses lose it too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.results.base import WIDTH, Result, axes
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RegressionResult(Result):
-    """Coefficients with their uncertainty. `df_t` is the t distribution's degrees of freedom, None for the normal distribution."""
+    """Coefficients with their uncertainty. `df_t` is the t distribution's degrees of freedom, None for the normal."""
 
     formula: str
     params: pd.Series
@@ -78,10 +78,17 @@ class RegressionResult(Result):
         frame = self.to_frame()
         heads = ["", *frame.columns[:4], "[0.025", "0.975]"]
         rows = [
-            [str(name), text.number(row.iloc[0]), text.number(row.iloc[1]), f"{row.iloc[2]:.3f}", text.p_value(row.iloc[3]), *map(text.number, row.iloc[4:])]
+            [
+                str(name),
+                text.number(row.iloc[0]),
+                text.number(row.iloc[1]),
+                f"{row.iloc[2]:.3f}",
+                text.p_value(row.iloc[3]),
+                *map(text.number, row.iloc[4:]),
+            ]
             for name, row in frame.iterrows()
         ]
-        return [*text.header(self._title(), *self._facts(), WIDTH), "=" * WIDTH, *text.grid([heads, *rows])]
+        return [*text.header(self._title(), self.formula, *self._facts(), WIDTH), "=" * WIDTH, *text.grid([heads, *rows])]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,7 +108,7 @@ class OLSResult(RegressionResult):
         return "OLS regression"
 
     def _facts(self) -> tuple[text.Pairs, text.Pairs]:
-        left = [("Formula", self.formula), ("Rows", self.nobs), ("Df residuals", self.df_resid), ("Df model", self.df_model), ("Covariance", self.vcov)]
+        left = [("Rows", self.nobs), ("Df residuals", self.df_resid), ("Df model", self.df_model), ("Covariance", self.vcov)]
         right = [
             ("R-squared", self.rsquared),
             ("Adj. R-squared", self.rsquared_adj),
@@ -143,7 +150,7 @@ class LogitResult(RegressionResult):
         return "Logistic regression"
 
     def _facts(self) -> tuple[text.Pairs, text.Pairs]:
-        left = [("Formula", self.formula), ("Rows", self.nobs), ("Events", self.events), ("Df residuals", self.df_resid), ("Covariance", self.vcov)]
+        left = [("Rows", self.nobs), ("Events", self.events), ("Df residuals", self.df_resid), ("Covariance", self.vcov)]
         right = [
             ("Pseudo R-squared", self.prsquared),
             ("Log-likelihood", self.llf),

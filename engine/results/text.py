@@ -15,23 +15,22 @@ def number(value: object, digits: int = 4) -> str:
     """A count as it is, a real to `digits` decimals, or in scientific notation where these would show nothing of it."""
     if value is None:
         return "-"
-    if isinstance(value, bool | str) or not isinstance(value, int | float | np.number):
+    if not isinstance(value, float | np.floating):
         return str(value)
-    if isinstance(value, int | np.integer):
-        return str(value)
-    if np.isnan(value):
+    real = float(value)
+    if np.isnan(real):
         return "-"
-    small = value != 0 and abs(value) < 10.0**-digits
-    return f"{value:.3e}" if small or abs(value) >= 1e7 else f"{value:.{digits}f}"
+    small = real != 0 and abs(real) < 10.0**-digits
+    return f"{real:.3e}" if small or abs(real) >= 1e7 else f"{real:.{digits}f}"
 
 
 def p_value(value: float) -> str:
     return "-" if np.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def header(title: str, left: Pairs, right: Pairs, width: int) -> list[str]:
+def header(title: str, subtitle: str, left: Pairs, right: Pairs, width: int) -> list[str]:
     """Two columns of 'name: value' under a centred title."""
-    lines = [title.center(width).rstrip(), "=" * width]
+    lines = [title.center(width).rstrip(), subtitle.center(width).rstrip(), "=" * width]
     half = width // 2 - 1
     for i in range(max(len(left), len(right))):
         cells = [_pair(side[i], half) if i < len(side) else " " * half for side in (left, right)]
@@ -44,7 +43,9 @@ def grid(rows: Sequence[Sequence[str]], *, first_left: bool = True) -> list[str]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = [cell.ljust(w) if i == 0 and first_left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(w) if i == 0 and first_left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
         lines.append("  ".join(cells).rstrip())
     rule = "-" * max(len(line) for line in lines)
     return [lines[0], rule, *lines[1:]]
@@ -52,7 +53,10 @@ def grid(rows: Sequence[Sequence[str]], *, first_left: bool = True) -> list[str]
 
 def frame_grid(frame: pd.DataFrame, digits: int = 4) -> list[str]:
     heads = [" ".join(map(str, frame.index.names)) if any(frame.index.names) else "", *map(str, frame.columns)]
-    rows = [[_label(index), *(number(value, digits) for value in row)] for index, row in zip(frame.index, frame.to_numpy(object), strict=True)]
+    rows = [
+        [_label(index), *(number(value, digits) for value in row)]
+        for index, row in zip(frame.index, frame.to_numpy(object), strict=True)
+    ]
     return grid([heads, *rows])
 
 
@@ -62,7 +66,7 @@ def page(text: str) -> str:
 
 def _pair(pair: tuple[str, object], width: int) -> str:
     name, value = f"{pair[0]}:", number(pair[1])
-    return name + value.rjust(max(1, width - len(name)))
+    return f"{name} {value.rjust(width - len(name) - 1)}"
 
 
 def _label(index: object) -> str:

@@ -1,4 +1,4 @@
-"""Questions asked of frames or of the real sets, on the plaintext engine with the gate, beside the pooled rows for the reference."""
+"""Questions asked of frames or of the real sets, on the plaintext engine with the gate."""
 
 from __future__ import annotations
 

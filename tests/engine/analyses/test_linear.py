@@ -43,7 +43,16 @@ def test_everything_equals_statsmodels(dataset: str, formula: str) -> None:
     assert largest(found.bse[names] / truth.bse - 1) < 1e-10
     assert largest(found.conf_int(0.9).loc[names].to_numpy() - truth.conf_int(0.1).to_numpy()) < 1e-8 * largest(truth.params)
     assert largest(found.pvalues[names] - truth.pvalues) < 1e-8
-    for ours, theirs in {"rsquared": 1, "rsquared_adj": 1, "fvalue": 1, "f_pvalue": 1, "scale": 1, "llf": 1, "aic": 1, "bic": 1}.items():
+    for ours, theirs in {
+        "rsquared": 1,
+        "rsquared_adj": 1,
+        "fvalue": 1,
+        "f_pvalue": 1,
+        "scale": 1,
+        "llf": 1,
+        "aic": 1,
+        "bic": 1,
+    }.items():
         assert getattr(found, ours) == pytest.approx(getattr(truth, ours), rel=1e-9 * theirs, abs=1e-250)
     assert (found.df_model, found.df_resid, found.nobs) == (truth.df_model, truth.df_resid, truth.nobs)
     assert 0 < found.error_bound < 1e-10
@@ -91,10 +100,10 @@ def test_the_whole_covariance_opens_only_when_asked_for() -> None:
 
 # -- NIST StRD (below the gate's default floors) -------------------------------------------------------------------------
 
-NORRIS = """.2 .1 337.4 338.8 118.2 118.1 884.6 888.0 10.1 9.2 226.5 228.1 666.3 668.5 996.3 998.5 448.6 449.1 777.0 778.9 558.2 559.2
-.4 .3 .6 .1 775.5 778.1 666.9 668.8 338.0 339.3 447.5 448.9 11.6 10.8 556.0 557.7 228.1 228.3 995.8 998.0 887.6 888.8 120.2 119.6
-.3 .3 .3 .6 556.8 557.6 339.1 339.3 887.2 888.0 999.0 998.5 779.0 778.9 11.1 10.2 118.3 117.6 229.2 228.9 669.1 668.4 448.9 449.2
-.5 .2"""
+NORRIS = """.2 .1 337.4 338.8 118.2 118.1 884.6 888.0 10.1 9.2 226.5 228.1 666.3 668.5 996.3 998.5 448.6 449.1 777.0 778.9 558.2
+559.2 .4 .3 .6 .1 775.5 778.1 666.9 668.8 338.0 339.3 447.5 448.9 11.6 10.8 556.0 557.7 228.1 228.3 995.8 998.0 887.6 888.8 120.2
+119.6 .3 .3 .3 .6 556.8 557.6 339.1 339.3 887.2 888.0 999.0 998.5 779.0 778.9 11.1 10.2 118.3 117.6 229.2 228.9 669.1 668.4 448.9
+449.2 .5 .2"""
 
 
 def test_norris_to_eight_digits() -> None:
@@ -126,7 +135,9 @@ LONGLEY = {
 def test_longley_to_eight_digits() -> None:
     frame = sm.datasets.longley.load_pandas().data
     bounds = {"TOTEMP": 8e4, "GNPDEFL": 200, "GNP": 1e6, "UNEMP": 1e4, "ARMED": 1e4, "POP": 2e5, "YEAR": 2000}
-    dictionary = {"columns": {name: {"type": "number", "bounds": [1900 if name == "YEAR" else 0, high]} for name, high in bounds.items()}}
+    dictionary = {
+        "columns": {name: {"type": "number", "bounds": [1900 if name == "YEAR" else 0, high]} for name, high in bounds.items()}
+    }
     found = ask(split(frame, 2), dictionary, "ols", policy=LOOSE, formula="TOTEMP ~ GNPDEFL + GNP + UNEMP + ARMED + POP + YEAR")
     for name, (coefficient, error) in LONGLEY.items():
         assert found.params[name] == pytest.approx(coefficient, rel=1e-9), name
@@ -149,7 +160,9 @@ COLUMNS: dict[str, Any] = {
 def synthetic(n: int = 300, seed: int = 1) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     x = rng.normal(50, 10, n).clip(0, 100)
-    return pd.DataFrame({"x": x, "twice": 2 * x, "same": 7.0, "y": 0.3 * x + rng.normal(size=n), "group": rng.choice(["a", "b", "c"], n)})
+    return pd.DataFrame(
+        {"x": x, "twice": 2 * x, "same": 7.0, "y": 0.3 * x + rng.normal(size=n), "group": rng.choice(["a", "b", "c"], n)}
+    )
 
 
 @pytest.mark.parametrize("formula", ["y ~ x + twice", "y ~ x + same", "y ~ C(group, Treatment('none')) + x"])
@@ -214,7 +227,9 @@ def many(d: int) -> Dictionary:
     return Dictionary.parse({"columns": {**columns, "y": {"type": "number", "bounds": [0, 1]}}, "person": {"column": "id"}})
 
 
-@pytest.mark.parametrize(("columns", "vcov", "rounds"), [(7, "model", 112), (99, "model", 112), (7, "HC1", 145), (29, "cluster", 145)])
+@pytest.mark.parametrize(
+    ("columns", "vcov", "rounds"), [(7, "model", 112), (99, "model", 112), (7, "HC1", 145), (29, "cluster", 145)]
+)
 def test_ranges_and_rounds_are_planned(columns: int, vcov: str, rounds: int) -> None:
     formula = "y ~ " + " + ".join(f"x{i}" for i in range(columns))
     price = plan_ranges(analysis_of(many(columns), "ols", 40, formula=formula, options={"vcov": vcov}))
@@ -248,7 +263,7 @@ def test_a_plan_one_bit_over_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         ({"formula": "y ~ x0", "options": {"robust": True}}, "no option 'robust'"),
         ({"formula": "y ~ x0", "options": {"cov_params": "yes"}}, "same type"),
         ({"formula": "y ~ " + " + ".join(f"x{i}" for i in range(40)), "options": {"vcov": "HC0"}}, "at most 30 columns"),
-        ({"formula": "y ~ 0"}, "no columns"),
+        ({"formula": "y ~ 0"}, "right side"),
     ],
 )
 def test_questions_that_are_wrong_in_themselves(fields: dict[str, Any], message: str) -> None:

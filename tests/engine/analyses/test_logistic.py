@@ -36,8 +36,18 @@ def test_everything_equals_statsmodels(dataset: str, formula: str) -> None:
     assert largest(found.bse[names] / truth.bse - 1) < 1e-9
     assert largest(found.pvalues[names] - truth.pvalues) < 1e-9
     assert largest(found.odds_ratios(0.9).loc[names, "upper"] / np.exp(truth.conf_int(0.1)[1]) - 1) < 1e-7
-    for ours, theirs in {"llf": "llf", "llnull": "llnull", "llr": "llr", "prsquared": "prsquared", "aic": "aic", "bic": "bic"}.items():
-        assert getattr(found, ours) == pytest.approx(getattr(truth, theirs), rel=1e-9)
+    for ours, theirs in {
+        "llf": "llf",
+        "llnull": "llnull",
+        "llr": "llr",
+        "prsquared": "prsquared",
+        "aic": "aic",
+        "bic": "bic",
+    }.items():
+        # statsmodels fits the null model by an optimiser that stops at about 1e-9; ours is exact
+        assert getattr(found, ours) == pytest.approx(
+            getattr(truth, theirs), rel=1e-7 if ours in ("llnull", "llr", "prsquared") else 1e-10
+        )
     generalized = sm.GLM(truth.model.endog, truth.model.exog, family=sm.families.Binomial()).fit(tol=1e-14)
     assert found.pearson_chi2 == pytest.approx(generalized.pearson_chi2, rel=1e-7)
     assert found.deviance == pytest.approx(generalized.deviance, rel=1e-9)
@@ -74,15 +84,20 @@ def synthetic(n: int = 600, seed: int = 1) -> pd.DataFrame:
     y = (rng.random(n) < 1 / (1 + np.exp(-(x - 50) / 10))).astype(int)
     almost = ((b == 1) | (rng.random(n) < 0.5)).astype(int)
     groups = rng.choice(["a", "b", "c"], n)
-    return pd.DataFrame({"x": x, "twice": 2 * x, "b": b, "y": y, "above": (x > 50).astype(int), "almost": almost, "group": groups})
+    return pd.DataFrame(
+        {"x": x, "twice": 2 * x, "b": b, "y": y, "above": (x > 50).astype(int), "almost": almost, "group": groups}
+    )
 
 
-@pytest.mark.parametrize(("formula", "message"), [
-    ("y ~ x + twice", "collinear"),
-    ("above ~ x", "does not converge"),
-    ("above ~ x + b + group", "does not converge"),
-    ("almost ~ b + x", "does not converge"),
-])
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("y ~ x + twice", "collinear"),
+        ("above ~ x", "does not converge"),
+        ("above ~ x + b + group", "does not converge"),
+        ("almost ~ b + x", "does not converge"),
+    ],
+)
 def test_collinear_and_separated_fits_end_with_a_reason(formula: str, message: str) -> None:
     with pytest.raises(NotEstimable, match=message):
         ask(split(synthetic()), {"columns": COLUMNS}, "logit", formula=formula)
@@ -129,6 +144,8 @@ def test_steps_must_be_asked_for() -> None:
 
 @pytest.mark.parametrize("vcov", ["model", "HC0"])
 def test_ranges_are_planned(vcov: str) -> None:
-    price = plan_ranges(analysis_of(Dictionary.parse({"columns": COLUMNS}), "logit", 40, formula="y ~ x + b", options={"vcov": vcov}))
+    price = plan_ranges(
+        analysis_of(Dictionary.parse({"columns": COLUMNS}), "logit", 40, formula="y ~ x + b", options={"vcov": vcov})
+    )
     assert price.leakage_log2 <= -40
     assert price.rounds <= 200  # one newton stage and the final one

@@ -122,7 +122,9 @@ def answer(session: Session, work: Work) -> Outcome:
         size = math.prod(output.shape)
         share = np.frombuffer(session.entropy(32 * size), "<u8").reshape(*output.shape, 4)
         shares[output.name] = ReleasedShare(share, output.frac)
-    return Outcome(None, shares, {}, {work.analysis.plan.columns: session.entropy(40)}, ["refused"], 1, session.meter)
+    return Outcome(
+        None, shares, {}, {work.analysis.plan.columns: session.entropy(40)}, ["refused"], stages=1, meter=session.meter
+    )
 
 
 def stop(code: str) -> Callable[[Session, Work], Outcome]:

@@ -149,4 +149,9 @@ class Study:
         """Run `work` for every member in its own worker thread; results or exceptions, in member order."""
         with ThreadPoolExecutor(len(links)) as pool:
             futures = [pool.submit(work, link) for link in links]
-            return [future.exception(PATIENCE) or future.result() for future in futures]
+            try:
+                return [future.exception(PATIENCE) or future.result() for future in futures]
+            except TimeoutError:
+                for link in links:
+                    link.abort()
+                raise

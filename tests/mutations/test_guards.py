@@ -1,0 +1,207 @@
+"""Every guard is needed: without it a named test turns red.
+
+Each mutation replaces one piece of text in a copy of the packages and runs the test that names the promise. The same tests pass
+in the unchanged copy, so a red one is red because the guard is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("unseen", "engine", "protocols", "native", "tests")
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Take `guard` out of `file`; `test` must turn red."""
+
+    name: str
+    file: str
+    guard: str
+    without: str
+    test: str
+
+
+VIEWS = "tests/protocols/test_views.py"
+GATE = "tests/engine/test_gate.py::test_each_rule_at_its_edge"
+POLICY = "tests/engine/party/test_policy.py"
+
+MUTATIONS = [
+    Mutation(
+        "zero-share",
+        "protocols/replicated/zero.py",
+        "return native.sub(ours, theirs)",
+        "return native.sub(ours, ours)",
+        f"{VIEWS}::test_received_words_are_independent_of_what_is_missing",
+    ),
+    Mutation(
+        "zero-share-of-bits",
+        "protocols/replicated/zero.py",
+        "ours ^ theirs",
+        "ours ^ ours",
+        f"{VIEWS}::test_received_words_are_independent_of_what_is_missing",
+    ),
+    Mutation(
+        "zero-share-of-a-release",
+        "protocols/replicated/opening.py",
+        "return native.add(x.own, zero_share(session, tuple(shape), limbs))",
+        "return x.own",
+        f"{VIEWS}::test_released_shares_say_their_sum_only",
+    ),
+    Mutation(
+        "pairwise-mask",
+        "protocols/sums.py",
+        "vector = native.add(vector, mask) if session.me < other else native.sub(vector, mask)",
+        "vector = native.add(vector, native.sub(mask, mask))",
+        "tests/protocols/test_sums.py::test_three_colluding_parties_see_totals_only",
+    ),
+    Mutation(
+        "counter",
+        "protocols/prf.py",
+        "self._block += blocks",
+        "self._block += 0",
+        "tests/simulation/test_reuse.py::test_a_stream_never_moves_back",
+    ),
+    Mutation(
+        "leakage-budget",
+        "protocols/session.py",
+        "if self.leakage > 2.0**BUDGET_LOG2:",
+        "if self.leakage < 0:",
+        "tests/protocols/test_cost.py::test_a_job_beyond_the_budget_is_stopped_before_anything_is_sent",
+    ),
+    Mutation(
+        "range-plan",
+        "protocols/ring.py",
+        "if bound.bit_length() > opening_bits(limbs):",
+        "if bound.bit_length() > 2 * opening_bits(limbs):",
+        "tests/protocols/test_verbs.py::test_a_plan_one_bit_over_is_refused",
+    ),
+    Mutation("gate-cohort", "engine/party/gate.py", "policy.people_needed(plan.parameters)", "1", GATE),
+    Mutation(
+        "gate-hospitals", "engine/party/gate.py", 'counts["contributes"], policy.hospitals', 'counts["contributes"], 1', GATE
+    ),
+    Mutation("gate-complement", "engine/party/gate.py", 'counts["complement"], policy.cohort', 'counts["complement"], 1', GATE),
+    Mutation("gate-cells", "engine/party/gate.py", 'totals["gate.cells"], policy.cell', 'totals["gate.cells"], 1', GATE),
+    Mutation(
+        "gate-differences",
+        "engine/party/gate.py",
+        'totals["gate.differences"], DIFFERENCE',
+        'totals["gate.differences"], 1',
+        GATE,
+    ),
+    Mutation(
+        "gate-ranges",
+        "engine/party/gate.py",
+        "self.below(x + total.bound, 0), self.below(total.bound - x, 0)",
+        "self.below(x - x, 0), self.below(x - x, 0)",
+        "tests/engine/test_gate.py::test_any_ring_element_out_of_range_is_seen",
+    ),
+    Mutation(
+        "declared-outputs-only",
+        "engine/party/gate.py",
+        "if sorted(values) != sorted(output.name for output in outputs):",
+        "if not values and outputs:",
+        "tests/engine/test_gate.py::test_only_what_was_declared_opens",
+    ),
+    Mutation(
+        "spec-signature",
+        "engine/spec.py",
+        "canonical.verify(public_key, DOMAIN, self.data, self.signature)",
+        "pass",
+        f"{POLICY}::test_every_flipped_bit_of_a_question_or_its_signature_is_refused",
+    ),
+    Mutation(
+        "spec-canonical-bytes",
+        "engine/spec.py",
+        "if spec.to_bytes() != self.data:",
+        "if not self.data:",
+        f"{POLICY}::test_a_question_whose_keys_were_reordered_is_refused_even_when_signed",
+    ),
+    Mutation(
+        "certificate-pin",
+        "engine/transport/credentials.py",
+        "if presented == [member.certificate_der]:",
+        "if presented:",
+        "tests/engine/transport/test_credentials.py::test_anybody_else_is_refused",
+    ),
+    Mutation(
+        "session-hello-signature",
+        "engine/transport/opening.py",
+        "canonical.verify(self._charter.member(member).key_bytes, DOMAIN, signed, hello.signature)",
+        "pass",
+        "tests/engine/transport/test_opening.py::test_a_tampered_hello_opens_nothing",
+    ),
+    Mutation(
+        "frames-in-the-plan",
+        "engine/transport/inbox.py",
+        "if header != (self._kind, self._dtype, self._shape, self._chunks, self._next) or len(frame.payload) != stop - start:",
+        "if len(frame.payload) != stop - start:",
+        "tests/engine/transport/test_frames.py::test_a_header_that_the_plan_does_not_hold_is_refused_before_allocation",
+    ),
+    Mutation(
+        "journal-sync",
+        "engine/party/journal.py",
+        "            _write_all(self._handle, data, self._end)\n            self._sync(self._handle)",
+        "            _write_all(self._handle, data, self._end)",
+        "tests/engine/party/test_journal.py::test_a_record_that_does_not_reach_the_disk_is_taken_back",
+    ),
+    Mutation(
+        "receipts-agree",
+        "engine/client/reveal.py",
+        "    receipts.agree(verified)\n",
+        "",
+        "tests/engine/test_client.py::test_a_signed_receipt_that_tells_another_story_is_withheld",
+    ),
+    Mutation(
+        "receipt-signature",
+        "engine/receipt.py",
+        "canonical.verify(public_key, DOMAIN, data, signature)",
+        "pass",
+        "tests/engine/test_client.py::test_an_altered_release_is_withheld",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages, to be changed freely."""
+    folder = tmp_path_factory.mktemp("mutants")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "examples").symlink_to(ROOT / "examples")
+    return folder
+
+
+def run(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_all_named_tests_pass_with_the_guards_in_place(copy: Path) -> None:
+    done = run(copy, sorted({mutation.test for mutation in MUTATIONS}))
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_without_the_guard_a_named_test_turns_red(copy: Path, mutation: Mutation) -> None:
+    file = copy / mutation.file
+    original = file.read_text(encoding="utf-8")
+    assert original.count(mutation.guard) == 1, "the guard's text has changed; change it here too"
+    file.write_text(original.replace(mutation.guard, mutation.without), encoding="utf-8")
+    try:
+        done = run(copy, [mutation.test])
+    finally:
+        file.write_text(original, encoding="utf-8")
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
