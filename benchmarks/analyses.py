@@ -1,7 +1,7 @@
 """Whole questions across real daemons with mutual TLS: time, rounds, bytes, memory, and the error against the pooled fit.
 
-`seconds` is what the researcher waits; `joint_seconds` is the part after the hospitals' contributions, which must not depend on the
-number of rows; `rounds` and `bytes_sent` are a compute party's; `peak_rss` is the largest VmHWM of any daemon so far, in MiB.
+`seconds` is what the researcher waits; `joint_seconds` the part after the contributions, which must not depend on the number of
+rows; `rounds` and `bytes_sent` are a compute party's; `peak_rss` is the largest VmHWM of any daemon so far, in MiB.
 """
 
 from __future__ import annotations

@@ -15,50 +15,61 @@ from engine.analyses import inference, sandwich
 from engine.analyses.base import Opened
 from engine.analyses.normalise import factor
 from engine.analyses.regression import Model
+from engine.errors import NotEstimable
 from engine.results import OLSResult
+
+NO_SPREAD = 2.0**-58  # a total sum of squares per row that is rounding only
 
 
 def make(model: Model, opened: Opened) -> OLSResult:
+    """Raises NotEstimable for a response that is the same for everybody."""
     values, n = opened.values, int(opened.values["n"])
     rows = 2.0**model.rows_log2 / factor(n, model.rows_log2)  # N / P: what "divided by n" was really divided by
     columns = model.size - int(model.absent_columns(values).sum())
     constant = bool(len(model.constant_columns))
-    df_resid, df_model = n - columns, columns - constant
+    if values["tss"] <= NO_SPREAD:
+        raise NotEstimable("The response is the same for everybody, so there is nothing to explain.")
     ssr = max(0.0, float(values["rss"])) * rows * model.design.response_scale**2
     tss = float(values["tss"]) * rows * model.design.response_scale**2 / (n / rows if constant else 1.0)
-    scale = ssr / df_resid
-    if model.vcov == "model":
-        unit, df, middle_error = ssr / model.design.response_scale**2 / df_resid / rows, df_resid, 0.0
-    else:
-        residuals = sandwich.public_unit(int(opened.exact["rss"]))
-        unit = sandwich.correction(model.vcov, n, opened.people, columns) / rows / residuals
-        middle_error = residuals * sandwich.pair_error(model, values["gamma"])
-        df = None
+    unit, df, middle_error = _unit(model, opened, rows, n - columns)
     table = inference.table(model, opened, values["gamma"], unit, df)
-    fvalue, f_pvalue = _f_test(model, table, opened, constant, ssr, tss, df_model, df_resid)
-    llf = -n / 2 * (np.log(2 * np.pi * ssr / n) + 1) if ssr > 0 else float("inf")
     trust = inference.trust(model, opened, values["gamma"], unit, middle_error)
+    warnings = inference.warnings(model, opened, table["dropped"]) + trust.warnings()
+    fvalue, f_pvalue = _f_test(model, table, opened, constant, ssr, tss, columns - constant, n - columns)
     return OLSResult(
-        **inference.common(
-            opened,
-            inference.warnings(model, opened, table["dropped"]) + trust.warnings(),
-            error_bound=trust.coefficients,
-        ),
+        **inference.common(opened, warnings, error_bound=trust.coefficients),
         **table,
-        df_model=df_model,
-        df_resid=df_resid,
-        llf=float(llf),
-        aic=float(-2 * llf + 2 * columns),
-        bic=float(-2 * llf + np.log(n) * columns),
-        rsquared=1 - ssr / tss,
-        rsquared_adj=1 - (n - constant) / df_resid * ssr / tss,
+        **_fit(n, columns, constant, ssr, tss),
         fvalue=fvalue,
         f_pvalue=f_pvalue,
-        scale=scale,
-        ssr=ssr,
-        centered_tss=tss,
         condition_number=float(values["condition"]) ** 0.25,
     )
+
+
+def _unit(model: Model, opened: Opened, rows: float, df_resid: int) -> tuple[float, int | None, float]:
+    """(what the opened variances of gamma count in, degrees of freedom of t, error of the sandwich's middle)."""
+    if model.vcov == "model":
+        return max(0.0, float(opened.values["rss"])) / df_resid, df_resid, 0.0
+    residuals = sandwich.public_unit(int(opened.exact["rss"]))
+    small_sample = sandwich.correction(model.vcov, opened.n, opened.people, opened.n - df_resid)
+    return small_sample / rows / residuals, None, residuals * sandwich.pair_error(model, opened.values["gamma"])
+
+
+def _fit(n: int, columns: int, constant: bool, ssr: float, tss: float) -> dict[str, Any]:
+    df_resid = n - columns
+    llf = float(-n / 2 * (np.log(2 * np.pi * ssr / n) + 1)) if ssr > 0 else float("inf")
+    return {
+        "df_model": columns - constant,
+        "df_resid": df_resid,
+        "llf": llf,
+        "aic": -2 * llf + 2 * columns,
+        "bic": -2 * llf + float(np.log(n)) * columns,
+        "rsquared": 1 - ssr / tss,
+        "rsquared_adj": 1 - (n - constant) / df_resid * ssr / tss,
+        "scale": ssr / df_resid,
+        "ssr": ssr,
+        "centered_tss": tss,
+    }
 
 
 def _f_test(

@@ -39,7 +39,7 @@ TOLERANCE = 1e-8
 GAMMA_LIMIT = 2.0**16  # of the scaled columns; beyond it the outcome is separated
 LOG_LIKELIHOOD_LIMIT = 2.0**10  # of one row
 PEARSON_LIMIT = 2.0**24  # of one row's squared residual; larger ones count as this
-VCOV = ("model", "HC0", "HC1", "cluster")
+VCOV = ("model", "HC0", "cluster")  # packages disagree on what HC1 means here
 
 
 class Hidden(NamedTuple):
@@ -51,7 +51,7 @@ class Hidden(NamedTuple):
 
 @dataclass(frozen=True)
 class Logit:
-    """y ~ x1 + x2 + ... for a two-valued y; options vcov ("model", "HC0", "HC1", "cluster") and cov_params."""
+    """y ~ x1 + x2 + ... for a two-valued y; options vcov ("model", "HC0", "cluster") and cov_params."""
 
     name: ClassVar[str] = "logit"
     modes: ClassVar[tuple[str, ...]] = ("steps",)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import typer
 
+from benchmarks import cli as bench
 from engine.cli import party, researcher, sandbox, study
 from engine.cli.output import Commands
 
@@ -40,6 +41,7 @@ for group, commands in GROUPS:
         group.command()(command)
 app.add_typer(operator, name="party")
 app.add_typer(coordinator, name="study")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

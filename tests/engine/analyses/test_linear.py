@@ -212,6 +212,11 @@ def test_a_perfect_fit_has_no_residuals() -> None:
     assert found.rsquared == pytest.approx(1, abs=1e-15)
 
 
+def test_a_constant_response_is_not_estimable() -> None:
+    with pytest.raises(NotEstimable, match="same for everybody"):
+        ask(split(synthetic().assign(y=3.7)), {"columns": COLUMNS}, "ols", formula="y ~ x")
+
+
 def test_a_small_cohort_of_a_large_study_loses_nothing() -> None:
     frame = synthetic()
     found = ask(split(frame), {"columns": COLUMNS}, "ols", rows_log2=40, formula="y ~ x")
