@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import ValidationError
 
 from engine.errors import SignatureInvalid
 
@@ -37,3 +38,9 @@ def verify(public_key: bytes, domain: str, data: bytes, signature: bytes) -> Non
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, domain.encode() + b"\0" + data)
     except (InvalidSignature, ValueError):
         raise SignatureInvalid("the signature does not verify over these bytes; ask the sender for the original file") from None
+
+
+def fields_of(error: ValidationError) -> str:
+    """What pydantic found wrong, field by field, without the values."""
+    found = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)

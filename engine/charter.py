@@ -1,8 +1,8 @@
 """The signed agreement of one study: who takes part, with which keys and certificates, on which columns, under which floors.
 
-A charter is JSON; its canonical bytes are signed by every member, and its SHA-256 names the study. A member is `hospital` (holds data),
-`compute` (holds shares; exactly three), both, or `researcher` (asks). Certificates are pinned: each member's TLS certificate stands in
-the charter itself, and nothing else is trusted.
+A charter is JSON; its canonical bytes are signed by every member, and its SHA-256 names the study. A member is `hospital` (holds
+data), `compute` (holds shares; exactly three), both, or `researcher` (asks). Certificates are pinned: each member's own stands in
+the charter, and nothing else is trusted.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Charter(BaseModel):
     def rows_log2(self) -> int:
         """2^rows_log2 is above the total rows of all hospitals."""
         total = sum(2**m.rows_log2 for m in self.members if "hospital" in m.roles)
-        return (total - 1).bit_length()
+        return int(total - 1).bit_length()
 
     def member(self, name: str) -> Member:
         """Raises NotAuthorised for a name that the charter does not hold."""
@@ -143,8 +143,7 @@ def parse(document: Mapping[str, Any]) -> Charter:
         charter = Charter.model_validate(document)
         charter.parsed_dictionary  # noqa: B018  a charter with a wrong dictionary is a wrong charter
     except ValidationError as error:
-        fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
-        raise CharterError(f"the charter is not well formed: {fields}") from None
+        raise CharterError(f"the charter is not well formed: {canonical.fields_of(error)}") from None
     return charter
 
 
@@ -165,6 +164,7 @@ def load(path: Path) -> Charter:
 
 
 def save(path: Path, charter: Charter, signatures: Mapping[str, bytes]) -> None:
-    """Write the charter with its members' signatures (made with `canonical.sign(key, DOMAIN, charter.to_bytes())`)."""
-    envelope = {"charter": charter.model_dump(mode="json"), "signatures": {k: base64.b64encode(v).decode() for k, v in signatures.items()}}
+    """Write the charter with its members' signatures, each `canonical.sign(key, DOMAIN, charter.to_bytes())`."""
+    signed = {name: base64.b64encode(signature).decode() for name, signature in signatures.items()}
+    envelope = {"charter": charter.model_dump(mode="json"), "signatures": signed}
     path.write_text(json.dumps(envelope, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@
     |   |-- PeerMisbehaved                       a frame that the plan does not hold
     |   |-- PeerLost                             a link closed, silence past the deadline, an abort
     |   |-- RangeError, MisuseError              local misuse of an engine
+    |   |-- ValueRangeError                      a hospital's own value breaks its declared limit
     |   `-- SecurityBudgetExceeded
     |-- SpecError                                the question is wrong in itself; mend it and ask again
     |   |-- FormulaError, CohortError            syntax, unknown function, column or level
@@ -20,15 +21,15 @@
     |-- Refused                                  a hospital or the gate said no
     |   |-- RefusedByPolicy                      a hospital's operator or policy rejected the question (says who)
     |   `-- RefusedByDisclosureRules             the one refusal text, whatever failed
-    |-- NotEstimable                             the pooled data do not determine the answer (collinear, separated, no convergence)
+    |-- NotEstimable                             the pooled data do not determine the answer (collinear, separated)
     |-- JobAborted                               a party was lost or failed; nothing was released; ask again
     |-- Unreachable                              a party does not answer
     |-- ResultTimeout                            no result yet; the job goes on
-    `-- ReceiptInvalid                           the receipts of the parties do not verify or do not agree
+    |-- ReceiptInvalid                           the receipts of the parties do not verify or do not agree
+    `-- of one daemon: IllegalTransition, StorageFailed, JournalCorrupt, AuditCorrupt, TooMany   (engine/party/errors.py)
 """
 
-from native.errors import KernelInputError, KernelsNotBuilt, UnseenError
-from protocols.errors import MisuseError, PeerLost, PeerMisbehaved, ProtocolError, RangeError, SecurityBudgetExceeded
+from native.errors import UnseenError
 
 REFUSAL = (
     "The disclosure rules do not allow this answer: some group of people behind it is too small, or it differs by a few people "
@@ -120,4 +121,5 @@ class ReceiptInvalid(UnseenError):
     """The parties' receipts do not verify, or do not agree with each other."""
 
 
-__all__ = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, UnseenError)] + ["REFUSAL"]
+_TREE = [name for name, kind in list(globals().items()) if isinstance(kind, type) and issubclass(kind, UnseenError)]
+__all__ = ["REFUSAL", *_TREE]

@@ -55,7 +55,8 @@ def load(name: str, folder: Path) -> Identity:
             raise ValueError
         return Identity(name, signing, (folder / TLS_KEY).read_bytes(), (folder / TLS_CERTIFICATE).read_bytes())
     except (OSError, ValueError):
-        raise ConfigError(f"no usable keys of {name} in the keys folder; make them again or restore {SIGNING_KEY}, {TLS_KEY}, {TLS_CERTIFICATE}") from None
+        files = f"{SIGNING_KEY}, {TLS_KEY}, {TLS_CERTIFICATE}"
+        raise ConfigError(f"no usable keys of {name} in the keys folder; make them again or restore {files}") from None
 
 
 def _self_signed(name: str, key: ec.EllipticCurvePrivateKey, valid_for: timedelta) -> bytes:

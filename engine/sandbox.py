@@ -140,7 +140,7 @@ class Sandbox:
 def _linked(links: Links, party: str, seconds: float) -> bool:
     """Wait for the party's word that it is linked to all others; False when it does not come."""
     # here, because a researcher's installation has no daemons, and not this package
-    from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     request = health_pb2.HealthCheckRequest(service=LINKS)
     watch = health_pb2_grpc.HealthStub(links.channel(party)).Watch(request, timeout=max(0.1, seconds), wait_for_ready=True)

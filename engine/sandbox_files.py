@@ -178,7 +178,7 @@ def _member(identity: Identity, roles: list[str], layout: Layout, address: str |
 def rows_log2(file: Path) -> int:
     """A band for the whole table: 2^rows_log2 is at least its number of rows (lines, in a text file)."""
     if file.suffix.lower() in (".parquet", ".pq"):
-        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
+        import pyarrow.parquet as parquet
 
         rows: int = parquet.ParquetFile(file).metadata.num_rows
     else:

@@ -1,7 +1,7 @@
 """One question, as data. Its canonical bytes are signed by the researcher; their SHA-256 is the job's identity.
 
-The signature is verified over the received bytes before they are parsed, and bytes that are not the canonical form of what they parse
-to are refused, so that a question has exactly one byte string (SECURITY.md 12).
+The signature is verified over the received bytes before they are parsed, and bytes that are not the canonical form of what they
+parse to are refused, so that a question has exactly one byte string.
 """
 
 from __future__ import annotations
@@ -90,8 +90,7 @@ def parse(data: bytes) -> Spec:
     try:
         return Spec.model_validate(json.loads(data))
     except ValidationError as error:
-        fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
-        raise SpecError(f"the question is not well formed: {fields}") from None
+        raise SpecError(f"the question is not well formed: {canonical.fields_of(error)}") from None
     except (ValueError, RecursionError):
         raise SpecError("the question is not JSON") from None
 
@@ -99,8 +98,8 @@ def parse(data: bytes) -> Spec:
 def new(*, study: str, researcher: str, analysis: str, lifetime: timedelta = DEFAULT_LIFETIME, **fields: Any) -> Spec:
     """A Spec with a fresh nonce and expiry. Raises SpecError naming the field that is wrong."""
     expires = (datetime.now(UTC) + lifetime).strftime("%Y-%m-%dT%H:%M:%SZ")
-    document = {"study": study, "researcher": researcher, "analysis": analysis, "nonce": secrets.token_hex(16), "expires": expires, **fields}
-    return parse(canonical.to_bytes(document))
+    envelope = {"study": study, "researcher": researcher, "nonce": secrets.token_hex(16), "expires": expires}
+    return parse(canonical.to_bytes({**envelope, "analysis": analysis, **fields}))
 
 
 def sign(spec: Spec, key: Ed25519PrivateKey) -> SignedSpec:

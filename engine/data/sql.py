@@ -80,6 +80,10 @@ class ColumnSql:
         return f"v{self.position}"
 
     @property
+    def absent(self) -> str:
+        return f"a{self.position}"
+
+    @property
     def missed(self) -> str:
         return f"m{self.position}"
 
@@ -103,13 +107,22 @@ class ColumnSql:
         return f"{self.raw}, {number} AS {self.number}"
 
     def third(self) -> str:
-        """r, n -> v, m: the value (NULL for none) and whether it is missing rather than out of bounds."""
+        """r, n -> r, a, v: the value (NULL for none), and whether it is absent: null or one of the hospital's missing codes."""
         nan = f" OR isnan({self.raw})" if self.plain else ""
         absent = f"({self.raw} IS NULL{nan} OR {self._is(self.missing)})"
         coded = " ".join(f"WHEN {self._is([key])} THEN {self._target(level)}" for key, level in self.codes.items())
         value = f"CASE WHEN {absent} THEN NULL {coded} {self._levels() if not self.column.numeric else self._numbers()} END"
-        nothing = "" if self.plain else f" OR {value} IS NULL AND lower({self.raw}) IN ({', '.join(map(text_literal, NOTHING))})"
-        return f"{value} AS {self.value}, ({absent}{nothing}) AS {self.missed}"
+        return f"{self.raw}, {absent} AS {self.absent}, {value} AS {self.value}"
+
+    def fourth(self) -> str:
+        """r, a, v -> v, m: whether it is missing rather than out of bounds. (CASE looks at few texts, OR would look at all.)"""
+        nothing = f"lower({self.raw}) IN ({', '.join(map(text_literal, NOTHING))})"
+        missed = (
+            self.absent
+            if self.plain
+            else f"CASE WHEN {self.absent} OR {self.value} IS NOT NULL THEN {self.absent} ELSE {nothing} END"
+        )
+        return f"{self.value}, {missed} AS {self.missed}"
 
     def _is(self, wanted: Sequence[str]) -> str:
         """Whether the value equals one of `wanted`, as text or as a number."""
@@ -133,7 +146,7 @@ class ColumnSql:
     def _numbers(self) -> str:
         number = self.number
         if not self.plain:
-            number = f"(CASE lower({self.raw}) WHEN 'true' THEN 1e0 WHEN 'false' THEN 0e0 ELSE {self.number} END)"
+            number = f"coalesce({number}, CASE lower({self.raw}) WHEN 'true' THEN 1e0 WHEN 'false' THEN 0e0 END)"
         low, high = (number_literal(bound) for bound in self.column.limits)
         tests = [f"{number} BETWEEN {low} AND {high}"]
         if self.column.type != "number":
@@ -144,16 +157,16 @@ class ColumnSql:
 
 
 def read(columns: Sequence[ColumnSql], relation: str, person: str | None) -> str:
-    """A SELECT of v and m of each column, and of `person` (text, NULL for none): the three layers, one inside the other."""
-    extra = [f"nullif(trim(CAST(({person}\n) AS VARCHAR), {SPACES}), '') AS person"] if person is not None else []
-    kept = ["person"] if extra else []
-    first = ", ".join([column.first() for column in columns] + extra) or "1 AS nothing"
-    second = ", ".join([column.second() for column in columns] + kept) or "1 AS nothing"
-    third = ", ".join([column.third() for column in columns] + kept) or "1 AS nothing"
+    """A SELECT of v and m of each column, and of `person` (text, NULL for none): the layers, one inside the other."""
     # DuckDB would push a filter on v and m down to the file and work out the texts anew for each mention, 15 times slower. A
     # filter that looks at something volatile stays where it is.
     barrier = "0" if all(column.plain for column in columns) else "random()"
-    return f"SELECT {barrier} AS barrier, {third} FROM (SELECT {second} FROM (SELECT {first} FROM {relation}))"
+    named = [f"nullif(trim(CAST(({person}\n) AS VARCHAR), {SPACES}), '') AS person"] if person is not None else []
+    query = f"SELECT {', '.join([*(column.first() for column in columns), *named]) or '1 AS nothing'} FROM {relation}"
+    kept = ["person"] if named else []
+    for layer in (ColumnSql.second, ColumnSql.third, ColumnSql.fourth):
+        query = f"SELECT {', '.join([*map(layer, columns), *kept]) or '1 AS nothing'} FROM ({query})"
+    return f"SELECT *, {barrier} AS barrier FROM ({query})"
 
 
 def status(columns: Mapping[str, ColumnSql], listwise: Sequence[str], where: Condition | None, by_person: bool) -> str:

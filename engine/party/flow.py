@@ -253,6 +253,8 @@ class Flow:
 
     def _conclude(self, job: Job, question: Question, sat: Sitting) -> None:
         """The gate has spoken, at every party alike."""
+        if sat.outcome.data_error is not None:
+            self._log.failure("own data cannot be used", sat.outcome.data_error, job=job.id)
         if sat.outcome.stop is not None:
             self.book.end(job, "rules" if sat.outcome.stop == "refused" else sat.outcome.stop, by="")
             self._forget(job)

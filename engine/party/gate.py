@@ -115,6 +115,13 @@ class Counter:
         return {name: array for name, array in arrays.items() if array.size}
 
 
+def refusing(declared: Sequence[Declared]) -> dict[str, np.ndarray]:
+    """The contribution of a hospital whose data cannot be read: nothing, and a refusal."""
+    values = {each.name: np.zeros(each.shape, dtype=np.int64) for each in declared}
+    values["gate.counts"][COUNTS.index("refusals")] = 1
+    return values
+
+
 def too_many_out_of_bounds(counts: RowCounts) -> bool:
     """Whether a wrong unit or a wrong mapping is likelier than odd patients. Told to this hospital by its own daemon."""
     return counts.out_of_bounds > OUT_OF_BOUNDS_SHARE * (counts.used + counts.missing + counts.out_of_bounds)

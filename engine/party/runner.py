@@ -26,6 +26,7 @@ import native
 from engine.analyses.base import Analysis, Output, Stage, State, Step
 from engine.data.row_sets import RowSetDigest
 from engine.data.rows import Batch, DataSource, Query, Rows
+from engine.errors import DataError, NotEstimable
 from engine.party import gate, ledger
 from engine.party.gate import GatePolicy
 from engine.party.ledger import Comparison, EarlierRowSet
@@ -71,6 +72,7 @@ class Outcome:
     row_sets: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
     stages: int = 0
+    data_error: DataError | None = None  # why this hospital's own data made the gate refuse; for its operator only
     local_seconds: float = 0.0
     joint_seconds: float = 0.0  # from the hospitals' contributions to the end of the stage, waiting for peers included
     meter: Meter = field(default_factory=Meter)
@@ -101,15 +103,20 @@ class _Run:
             stage = self.analysis.stage(state)
             first = self.outcome.stages == 0
             self.work.progress(f"{stage.name} {state.iteration}" if state.iteration else stage.name)
-            values = self._local(state, first, [mine.get(name) for name in comparisons])
-            totals = self._share((*guard, *stage.contributed) if first else stage.contributed, values)
+            declared = (*guard, *stage.contributed) if first else stage.contributed
+            values = self._local(state, first, declared, [mine.get(name) for name in comparisons])
+            totals = self._share(declared, values)
             self.outcome.stages += 1
             began = time.perf_counter()
             opened, hidden = self._joint(stage, state, totals, len(comparisons))
             self.outcome.joint_seconds += time.perf_counter() - began
             if self.outcome.stop or stage.outputs:
                 return self.outcome
-            state = self.analysis.advance(state, opened, hidden)
+            try:
+                state = self.analysis.advance(state, opened, hidden)
+            except NotEstimable:  # public: the opened steps do not converge, which all parties see alike
+                self._stopped("separated")
+                return self.outcome
         raise MisuseError("the analysis did not end within the stages it declared")
 
     def _joint(
@@ -135,31 +142,42 @@ class _Run:
         if self.mpc is None:
             return None
         if self.outcome.stages > 1:
-            return gate.any_of(self.mpc, [gate.out_of_range(self.mpc, totals)])
+            return gate.out_of_range(self.mpc, totals)
         refuse, self.counts = gate.check(self.mpc, totals, self.plan, self.work.policy, comparisons)
         return refuse
 
     # -- LOCAL and SHARE ------------------------------------------------------------------------------------------------
 
-    def _local(self, state: State, first: bool, comparisons: Sequence[Comparison | None]) -> dict[str, Any] | None:
-        """One pass over this hospital's rows: the stage's statistics and, in the first pass, the gate's counts."""
+    def _local(
+        self, state: State, first: bool, declared: Sequence[Declared], comparisons: Sequence[Comparison | None]
+    ) -> dict[str, Any] | None:
+        """One pass over this hospital's rows: the stage's statistics and, in the first pass, the gate's counts.
+
+        Data that cannot be read make a contribution that the gate refuses: nobody can tell it from any other refusal.
+        """
         if not self.session.holds_data:
             return None
-        assert self.work.source is not None
         began = time.perf_counter()
-        with self.work.alive():
-            rows = self.work.source.rows(Query(self.plan.columns, self.plan.listwise, self.work.where))
-            if first:
-                counter = gate.Counter(self.plan)
-                values = dict(self.analysis.local(Rows(self._observed(counter.watch(rows)), rows.counts), state))
-                self.outcome.row_sets = {
-                    columns: d.to_bytes() for columns, d in zip(self.plan.row_sets, self.digests, strict=True)
-                }
-                values |= counter.values(rows.counts, [self._difference(comparison) for comparison in comparisons])
-            else:
-                values = dict(self.analysis.local(rows, state))
-        self.outcome.local_seconds += time.perf_counter() - began
-        return values
+        try:
+            with self.work.alive():
+                return self._first_pass(state, comparisons) if first else dict(self.analysis.local(self._rows(), state))
+        except DataError as error:
+            if not first:
+                raise
+            self.outcome.data_error = error
+            return gate.refusing(declared)
+        finally:
+            self.outcome.local_seconds += time.perf_counter() - began
+
+    def _first_pass(self, state: State, comparisons: Sequence[Comparison | None]) -> dict[str, Any]:
+        rows, counter = self._rows(), gate.Counter(self.plan)
+        values = dict(self.analysis.local(Rows(self._observed(counter.watch(rows)), rows.counts), state))
+        self.outcome.row_sets = {columns: d.to_bytes() for columns, d in zip(self.plan.row_sets, self.digests, strict=True)}
+        return values | counter.values(rows.counts, [self._difference(comparison) for comparison in comparisons])
+
+    def _rows(self) -> Rows:
+        assert self.work.source is not None
+        return self.work.source.rows(Query(self.plan.columns, self.plan.listwise, self.work.where))
 
     def _observed(self, rows: Rows) -> Iterator[Batch]:
         """The same stream, entered into the row sets' digests on its way."""
