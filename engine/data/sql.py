@@ -205,6 +205,15 @@ def stream(columns: Sequence[ColumnSql], reading: str, of_status: str, by_person
     return f"SELECT {listed}md5_number_lower(person) AS identity FROM ({reading}) WHERE {of_status} = {USED} ORDER BY identity"
 
 
+def examine(columns: Sequence[ColumnSql], reading: str) -> str:
+    """Rows, then missing and out of bounds of each column."""
+    counts = [
+        f"count(*) FILTER ({column.missed}), count(*) FILTER ({column.value} IS NULL AND NOT {column.missed})"
+        for column in columns
+    ]
+    return f"SELECT {', '.join(['count(*)', *counts])} FROM ({reading})"
+
+
 def _as_number(text: str) -> float | None:
     """The number a configured text is, as DuckDB and pandas would read it."""
     try:

@@ -31,8 +31,11 @@ class Tables:
     """An open, locked connection and the relation to select from."""
 
     def __init__(self, config: DataSection, folder: Path) -> None:
-        self._spill = tempfile.TemporaryDirectory(prefix="unseen-", dir=folder / config.temporary if config.temporary else None)
         self.files = find_files(config, folder)
+        self.relation = relation(config, self.files)
+        with told_without_data():
+            spill = folder / config.temporary if config.temporary else None
+            self._spill = tempfile.TemporaryDirectory(prefix="unseen-", dir=spill)
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": config.memory,
             "threads": str(config.threads),
@@ -47,8 +50,11 @@ class Tables:
                 self._connection.execute(f"SET allowed_paths = [{', '.join(text_literal(str(file)) for file in self.files)}]")
             self._connection.execute("SET enable_external_access = false")
             self._connection.execute("SET lock_configuration = true")
-        self.relation = relation(config, self.files)
-        self.columns = self.describe("*")
+        try:
+            self.columns = self.describe("*")
+        except DataError:
+            self.close()
+            raise
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """One query at a time and thread: each takes its own."""

@@ -53,7 +53,8 @@ def close_p(value: Any, reference: Any) -> None:
 
 def selected(frame: pd.DataFrame, fields: dict[str, Any]) -> pd.DataFrame:
     where = fields.get("where")
-    return frame.query(where, engine="python") if where else frame
+    frame = frame.query(where, engine="python") if where else frame
+    return frame.dropna(subset=fields.get("complete", []))
 
 
 def check_describe(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None:
@@ -164,6 +165,7 @@ def logit(dataset: str, formula: str, vcov: str = "model", **fields: Any) -> Cas
 
 
 RANDHIE = "coins + female + black + xage + linc + disea + physlm"
+LUNG = ["ph.karno", "wt.loss"]
 BIRTHWT = "age + lwt + black + other + smoke + ht + ui"
 
 CASES = [
@@ -174,10 +176,11 @@ CASES = [
     ols("indo_rct", "age ~ indo + female + risk", where="age >= 30"),
     ols("indo_rct", "log(age) ~ indo * female + I(risk ** 2)", "HC1"),
     logit("indo_rct", "pep_out ~ indo + age + female + risk + sod1"),
-    describe("lung", "age", "time", "wt.loss", check=check_quantiles),
-    crosstab("lung", "sex ~ event"),
-    ols("lung", "time ~ age + sex + ph.karno"),
-    logit("lung", "event ~ age + sex + ph.karno"),
+    # one analysis set for all questions on lung: who has missing values would tell the few people they differ by
+    describe("lung", "age", "time", "wt.loss", check=check_quantiles, complete=LUNG),
+    crosstab("lung", "sex ~ event", complete=LUNG),
+    ols("lung", "time ~ age + sex + ph.karno", complete=LUNG),
+    logit("lung", "event ~ age + sex + ph.karno", complete=LUNG),
     describe("randhie", "mdvis", "meddol", "disea"),
     crosstab("randhie", "site ~ hlthg"),
     ols("randhie", f"log1p(meddol) ~ {RANDHIE}"),

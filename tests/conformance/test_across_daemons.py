@@ -24,7 +24,6 @@ def study(request: pytest.FixtureRequest) -> Iterator[Any]:
     ("study", "case"), [pytest.param(c.dataset, c, id=c.id) for c in BY_DATASET], indirect=["study"], scope="module"
 )
 def test_across_daemons(study: Any, case: Case) -> None:
-    # one analysis set for all questions on a set: they differ in who has missing values, which the differencing rule would refuse
     result = ask(study, case)
     case.check(result, datasets.load(case.dataset).pooled(), case.fields)
     receipt = result.receipt
