@@ -1,32 +1,32 @@
 """Every exception unseen raises.
 
-    UnseenError
-    |-- KernelsNotBuilt, KernelInputError        native: the extension is missing; an array of the wrong kind
-    |-- ProtocolError                            protocols: the session is aborted, nothing is released
-    |   |-- PeerMisbehaved                       a frame that the plan does not hold
-    |   |-- PeerLost                             a link closed, silence past the deadline, an abort
-    |   |-- RangeError, MisuseError              local misuse of an engine
-    |   |-- ValueRangeError                      a hospital's own value breaks its declared limit
-    |   `-- SecurityBudgetExceeded
-    |-- SpecError                                the question is wrong in itself; mend it and ask again
-    |   |-- FormulaError, CohortError            syntax, unknown function, column or level
-    |   `-- UnknownColumn, UnknownLevel
-    |-- ConfigError                              a file of this member (config, dictionary, charter) is wrong
-    |   |-- DictionaryError
-    |   `-- CharterError
-    |-- DataError                                a hospital's own data cannot be read or do not fit (told to that hospital only)
-    |-- SignatureInvalid                         a signature does not verify over the exact bytes
-    |-- NotAuthorised                            not a member, or not a member who may do this
-    |-- Expired                                  the spec's time is over
-    |-- Refused                                  a hospital or the gate said no
-    |   |-- RefusedByPolicy                      a hospital's operator or policy rejected the question (says who)
-    |   `-- RefusedByDisclosureRules             the one refusal text, whatever failed
-    |-- NotEstimable                             the pooled data do not determine the answer (collinear, separated)
-    |-- JobAborted                               a party was lost or failed; nothing was released; ask again
-    |-- Unreachable                              a party does not answer
-    |-- ResultTimeout                            no result yet; the job goes on
-    |-- ReceiptInvalid                           the receipts of the parties do not verify or do not agree
-    `-- of one daemon: IllegalTransition, StorageFailed, JournalCorrupt, AuditCorrupt, TooMany   (engine/party/errors.py)
+UnseenError
+|-- KernelsNotBuilt, KernelInputError        native: the extension is missing; an array of the wrong kind
+|-- ProtocolError                            protocols: the session is aborted, nothing is released
+|   |-- PeerMisbehaved                       a frame that the plan does not hold
+|   |-- PeerLost                             a link closed, silence past the deadline, an abort
+|   |-- RangeError, MisuseError              local misuse of an engine
+|   |-- ValueRangeError                      a hospital's own value breaks its declared limit
+|   `-- SecurityBudgetExceeded
+|-- SpecError                                the question is wrong in itself; mend it and ask again
+|   |-- FormulaError, CohortError            syntax, unknown function, column or level
+|   `-- UnknownColumn, UnknownLevel
+|-- ConfigError                              a file of this member (config, dictionary, charter) is wrong
+|   |-- DictionaryError
+|   `-- CharterError
+|-- DataError                                a hospital's own data cannot be read or do not fit (told to that hospital only)
+|-- SignatureInvalid                         a signature does not verify over the exact bytes
+|-- NotAuthorised                            not a member, or not a member who may do this
+|-- Expired                                  the spec's time is over
+|-- Refused                                  a hospital or the gate said no
+|   |-- RefusedByPolicy                      a hospital's operator or policy rejected the question (says who)
+|   `-- RefusedByDisclosureRules             the one refusal text, whatever failed
+|-- NotEstimable                             the pooled data do not determine the answer (collinear, separated)
+|-- JobAborted                               a party was lost or failed; nothing was released; ask again
+|-- Unreachable                              a party does not answer
+|-- ResultTimeout                            no result yet; the job goes on
+|-- ReceiptInvalid                           the receipts of the parties do not verify or do not agree
+`-- of one daemon: IllegalTransition, StorageFailed, JournalCorrupt, AuditCorrupt, TooMany   (engine/party/errors.py)
 """
 
 from native.errors import UnseenError

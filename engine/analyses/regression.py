@@ -20,7 +20,7 @@ from engine.analyses.base import Cell, Output, Plan
 from engine.analyses.question import Limits, Question, listwise, one_of, read_options, require_fields
 from engine.data.rows import Batch
 from engine.dictionary import Dictionary
-from engine.errors import SpecError
+from engine.errors import FormulaError, SpecError
 from engine.formula import Design
 from engine.formula.expression import Factor
 from protocols.engine import Engine, Secret
@@ -51,6 +51,10 @@ class Model:
         if not question.formula:
             raise SpecError(f"{question.analysis} needs a formula, for example 'y ~ x1 + x2'")
         design = Design.compile(question.formula, dictionary)
+        if design.response_name is None:
+            raise FormulaError(
+                f"{question.analysis} needs a response: write it to the left of ~, as in 'outcome ~ {question.formula}'"
+            )
         options = read_options(question, {"vcov": "model", "cov_params": False})
         vcov = one_of("vcov", options["vcov"], vcovs)
         if vcov == "cluster" and dictionary.person is None:

@@ -57,12 +57,7 @@ class DuckDBSource:
         """For the hospital's own eyes: (rows, missing, out of bounds) of every column of the dictionary."""
         names = list(self.dictionary.columns)
         counts = sql.examine([self._columns[name] for name in names], self._reading(names))
-        cursor = self._tables.cursor()
-        try:
-            with told_without_data():
-                found = cursor.sql(counts).fetchone() or ()
-        finally:
-            cursor.close()
+        (found,) = self._tables.fetch(counts)
         return {name: (found[0], found[2 * index + 1], found[2 * index + 2]) for index, name in enumerate(names)}
 
     def close(self) -> None:
@@ -125,13 +120,8 @@ class DuckDBSource:
 
     def _count(self, query: str) -> np.ndarray:
         people = np.zeros(4, dtype=np.int64)
-        cursor = self._tables.cursor()
-        try:
-            with told_without_data():
-                for status, number in cursor.sql(query).fetchall():
-                    people[int(status)] += int(number)
-        finally:
-            cursor.close()
+        for status, number in self._tables.fetch(query):
+            people[int(status)] += int(number)
         return people
 
     def _blocks(self, statement: str, query: Query) -> Iterator[Block]:

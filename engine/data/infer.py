@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.data.config import DataSection
 from engine.data.sql import ColumnSql, identifier, text_literal
-from engine.data.tables import Tables, told_without_data
+from engine.data.tables import Tables
 from engine.data.values import NOTHING
 from engine.dictionary import LARGEST, MAX_TEXT, Column, Dictionary, check_name
 from engine.errors import DictionaryError
@@ -93,13 +93,13 @@ def _look(table: Tables, names: Sequence[str]) -> list[Seen]:
     reading = f"(SELECT {second} FROM (SELECT {first} FROM {table.relation}))"
     counted: list[Any] = []
     for start in range(0, len(read), AT_ONCE):
-        counted += _fetch(table, f"SELECT {', '.join(map(_counts, read[start : start + AT_ONCE]))} FROM {reading}")[0]
+        counted += table.fetch(f"SELECT {', '.join(map(_counts, read[start : start + AT_ONCE]))} FROM {reading}")[0]
     found = []
     for index, column in enumerate(read):
         present, numeric, truths, low, high, whole, distinct = counted[7 * index : 7 * index + 7]
         values = []
         if distinct <= MAX_TEXT_LEVELS:
-            values = _fetch(table, f"SELECT DISTINCT {column.raw}, {column.number} FROM {reading} WHERE NOT {_absent(column)}")
+            values = table.fetch(f"SELECT DISTINCT {column.raw}, {column.number} FROM {reading} WHERE NOT {_absent(column)}")
         texts, numbers = (
             frozenset(str(text) for text, _ in values),
             frozenset(number for _, number in values if number is not None),
@@ -123,15 +123,6 @@ def _absent(column: ColumnSql) -> str:
     if column.plain:
         return f"({column.raw} IS NULL OR isnan({column.raw}))"
     return f"({column.raw} IS NULL OR lower({column.raw}) IN ({', '.join(map(text_literal, NOTHING))}))"
-
-
-def _fetch(table: Tables, query: str) -> list[tuple]:
-    cursor = table.cursor()
-    try:
-        with told_without_data():
-            return cursor.sql(query).fetchall()
-    finally:
-        cursor.close()
 
 
 def _person(seen: Mapping[str, Sequence[Seen]], assumptions: list[str]) -> str | None:

@@ -76,6 +76,15 @@ class Tables:
             finally:
                 cursor.close()
 
+    def fetch(self, query: str) -> list[tuple]:
+        """All rows of a small result. Raises DataError, as everything here does when the data cannot be read."""
+        cursor = self.cursor()
+        try:
+            with told_without_data():
+                return cursor.sql(query).fetchall()
+        finally:
+            cursor.close()
+
     def close(self) -> None:
         self._connection.close()
         self._spill.cleanup()

@@ -72,9 +72,9 @@ class Result:
             lines.append(f"Parties: {', '.join(self.parties) or '-'}   engine: {self.engine}   disclosure: {self.disclosure}")
         if self.error_bound is not None:
             lines.append(
-                f"Arithmetic error: at most {self.error_bound:.1e} standard errors"
+                f"Secure arithmetic adds an error of at most {self.error_bound:.1e} standard errors"
                 if self.error_bound
-                else "Arithmetic error: none"
+                else "Secure arithmetic adds no error"
             )
         if self.job:
             lines.append(f"Job: {self.job}")
