@@ -102,7 +102,7 @@ def _own_copy(source: Any, folder: Path, name: str) -> Path:
     """The hospital's file in its own folder: a copy of a CSV or Parquet file, or a data frame written as Parquet."""
     if hasattr(source, "to_parquet"):
         target = folder / f"{name}.parquet"
-        mixed = [column for column, dtype in source.dtypes.items() if dtype == object]
+        mixed = [column for column, dtype in source.dtypes.items() if dtype == "object"]
         source.astype(dict.fromkeys(mixed, "string")).to_parquet(target, index=False)
         return target
     path = Path(source)

@@ -4,7 +4,7 @@ What leaks, to whom, while it runs:
 
     the researcher   the outputs of four questions, above the disclosure floors, and the counts that go with them
     the hospitals    the questions; whether each was answerable; and, because the logistic regression runs with
-                     disclosure="steps", its coefficients after each Newton step. Never another hospital's row, sum or count
+                     disclosure="steps", its coefficients after each Newton step. Never another's row, sum or count
     the network      that the four jobs ran, and their sizes, which follow from the questions
 
 Each hospital is a process of its own, with its own folder, keys and file of the real trial (Elmunzer et al., NEJM 2012). Only

@@ -3,8 +3,8 @@
     unseen sandbox examples/data/indo_rct/*.csv --dictionary examples/indo_rct.toml
     python examples/researcher.py PATH/researcher.toml
 
-What leaks: what each question says it opens, to the researcher; the coefficients after each step of the logistic regression, to the
-parties (disclosure="steps"); that the jobs ran, to everybody in the study.
+What leaks: what each question says it opens, to the researcher; the coefficients after each step of the logistic
+regression, to the parties (disclosure="steps"); that the jobs ran, to everybody in the study.
 """
 
 import sys

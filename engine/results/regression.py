@@ -66,7 +66,7 @@ class RegressionResult(Result):
         return ax
 
     def _also(self) -> dict[str, Any]:
-        return {"conf_int": {str(name): [float(low), float(high)] for name, low, high in self.conf_int().itertuples()}}
+        return {"conf_int": rows_of(self.conf_int())}
 
     def _title(self) -> str:
         raise NotImplementedError
@@ -143,7 +143,7 @@ class LogitResult(RegressionResult):
         return pd.DataFrame({name: np.exp(values) for name, values in logs.items()})
 
     def _also(self) -> dict[str, Any]:
-        ratios = {str(name): [float(v) for v in row] for name, *row in self.odds_ratios().itertuples()}
+        ratios = rows_of(self.odds_ratios())
         return super()._also() | {"odds_ratios": ratios}
 
     def _title(self) -> str:
@@ -170,3 +170,8 @@ def quantile(conf_level: float, df: float | None) -> float:
 
 def two_sided(statistic: np.ndarray, df: float | None) -> np.ndarray:
     return np.asarray(2 * (stats.norm.sf(np.abs(statistic)) if df is None else stats.t.sf(np.abs(statistic), df)))
+
+
+def rows_of(table: pd.DataFrame) -> dict[str, list[float]]:
+    """A table of numbers as JSON values, by row. (`itertuples` would build a class by running code.)"""
+    return {str(name): [float(v) for v in row] for name, row in zip(table.index, table.to_numpy(), strict=True)}
