@@ -22,6 +22,7 @@ from engine.dictionary import Dictionary
 from engine.errors import CharterError, NotAuthorised, SignatureInvalid
 
 DOMAIN = "unseen charter v1"
+MAX_HOSPITALS = 32  # the range proof of protocols/numeric/solve.py allows this many roundings in a total
 Role = Literal["hospital", "compute", "researcher"]
 
 
@@ -93,6 +94,8 @@ class Charter(BaseModel):
             raise ValueError("exactly the three members listed in `compute` carry the role compute")
         if any(m.address is None for m in self.members if set(m.roles) & {"hospital", "compute"}):
             raise ValueError("every hospital and compute party needs an address")
+        if len(self.hospitals) > MAX_HOSPITALS:
+            raise ValueError(f"a study may have at most {MAX_HOSPITALS} hospitals")
         if len(self.hospitals) < self.floors.hospitals:
             raise ValueError("fewer hospitals than the floor `hospitals` asks for")
         if "plaintext" in self.engines:

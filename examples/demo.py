@@ -8,7 +8,7 @@ What leaks, to whom, while it runs:
     the network      that the four jobs ran, and their sizes, which follow from the questions
 
 Each hospital is a process of its own, with its own folder, keys and file of the real trial (Elmunzer et al., NEJM 2012). Only
-after all daemons have stopped does this script open the three files itself, for the pooled fit that hospitals could not have made.
+after all daemons have stopped does this script open the three files itself, for the pooled fit that hospitals could not make.
 """
 
 from __future__ import annotations

@@ -95,13 +95,17 @@ class SessionLink:
         self._round: Round | None = None
         self._ended: ProtocolError | None = None
         self._working = 0
+        self._taken = False
         self._last_work = time.monotonic()  # when anybody last sent a frame or said that it works
         self._timer = self._loop.call_later(deadline / 4, self._tick)
 
     # -- for the worker thread ------------------------------------------------------------------------------------------------
 
     def session(self) -> Session:
-        """What a protocol sees of this session."""
+        """What a protocol sees of this session. Raises MisuseError the second time: its masks would repeat."""
+        if self._taken:
+            raise MisuseError("a session's randomness is taken once; open a new session")
+        self._taken = True
         a = self.agreement
         keys = PairwiseKeys(a.session, a.me, a.secrets)
         return Session(a.session, a.me, a.members, a.hospitals, channel=self, keys=keys, entropy=os.urandom)

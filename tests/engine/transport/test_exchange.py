@@ -236,9 +236,18 @@ def test_an_aborted_session_never_exchanges_again(study):
     running = study().start_all()
     links = running.open()
     links[0].abort("refused")
+    session = links[0].session()
     for _ in range(2):
-        outcome = running.everybody(lambda link: link.session().exchange("x", {}, {}), links[:1])
+        outcome = running.everybody(lambda link: session.exchange("x", {}, {}), links[:1])
         assert [type(error) for error in outcome] == [PeerLost]
     outcome = running.everybody(lambda link: link.session().exchange("x", {}, {0: Expect(np.dtype("u1"), (1,))}), links[1:])
     assert [str(error) for error in outcome] == ["alder aborted the session: refused"] * 2
     assert {(at, by) for at, by, _ in running.aborts} >= {("birch", "alder"), ("cedar", "alder")}
+
+
+def test_a_sessions_randomness_is_taken_once(study):
+    """Two views of one session would draw the same masks twice."""
+    link, *_ = study().start_all().open()
+    link.session()
+    with pytest.raises(MisuseError):
+        link.session()

@@ -102,7 +102,7 @@ def test_an_identical_duplicate_changes_nothing(study):
     for sender, receiver, raw in frames:
         inject(running, sender, receiver, raw)
     ring = running.everybody(
-        lambda link: link.session().exchange(
+        lambda link: link.exchange(
             "after", {(link.agreement.me + 1) % 3: payload(2, 3, 9)}, {(link.agreement.me - 1) % 3: BYTES}
         ),
         links,
@@ -123,7 +123,7 @@ def test_a_frame_moved_to_another_step_is_never_accepted(study, recorded, place)
     inject(running, sender, receiver, moved.SerializeToString())
     if place == ROUNDS:
         target = [link for link in links if link.agreement.me == receiver]
-        outcome = running.everybody(lambda link: link.session().exchange("kind", {}, {sender: BYTES}), target)
+        outcome = running.everybody(lambda link: link.exchange("kind", {}, {sender: BYTES}), target)
         assert isinstance(outcome[0], PeerMisbehaved)
     for link in links:
         running.loop.wait_until(lambda link=link: link.ended)
@@ -136,7 +136,7 @@ def test_a_differing_duplicate_ends_the_session_everywhere(study):
     altered = LinkMessage.FromString(raw)
     altered.frame.payload = bytes(16)
     inject(running, sender, receiver, altered.SerializeToString())
-    outcome = running.everybody(lambda link: link.session().exchange("x", {}, {(link.agreement.me + 1) % 3: BYTES}), links)
+    outcome = running.everybody(lambda link: link.exchange("x", {}, {(link.agreement.me + 1) % 3: BYTES}), links)
     kinds = {link.agreement.me: type(error) for link, error in zip(links, outcome, strict=True)}
     assert kinds.pop(receiver) is PeerMisbehaved
     assert set(kinds.values()) == {PeerLost}
