@@ -1,6 +1,7 @@
 """The daemons of a sandbox: one process each, started, awaited, and stopped by their own process ids.
 
-A daemon says `ready` on its stdout, or closes it by ending; so nothing here polls. Its stderr is its log, in its own folder.
+A daemon says `ready` on its stdout, or closes it by ending; so nothing here polls. Its stderr is its log, in its own folder. Its
+stdin is a pipe that this process holds and never writes to: when this process is killed, the pipe closes and the daemon ends too.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ class Daemons:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
         self._running.clear()
 
     def _failure(self, party: str, process: subprocess.Popen[bytes]) -> DaemonFailed:
@@ -95,8 +97,8 @@ class Daemons:
 def _spawn(config: Path, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603  our own program with a path that we wrote
-            command(["party", "serve", "--config", str(config)]),
-            stdin=subprocess.DEVNULL,
+            command(["party", "serve", "--config", str(config), "--until-eof"]),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
             env=environment(),

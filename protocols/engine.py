@@ -126,6 +126,14 @@ class Engine(Protocol):
         """
         ...
 
+    def rows(self, declared: Mapping[int, Sequence[Declared]]) -> dict[int, dict[str, Secret]]:
+        """Receive the arrays of single hospitals, {hospital: its own declarations}, in Z_2^128: neither masked nor summed.
+
+        For rows, where a statistic needs them (protocols/replicated/rows.py). Values come from `contribute`, in the clear in the
+        order of `declared`. One round for all hospitals together. Nothing is range-checked here.
+        """
+        ...
+
     # -- local arithmetic -------------------------------------------------------------------------------------------
     def add(self, x: Secret, y: Secret | Public) -> Secret:
         """x + y with broadcasting; scales must agree (a public operand is encoded at x's scale)."""
@@ -167,6 +175,17 @@ class Engine(Protocol):
 
     def matmul(self, x: Secret, y: Secret | np.ndarray, *, frac: int | None = None) -> Secret:
         """(..., m, k) @ (..., k, n): products summed first, truncated once. One round."""
+        ...
+
+    def mul_add(self, x: Secret, y: Secret, z: Secret, *, frac: int) -> Secret:
+        """x * y + z elementwise, z at x's and y's fractional bits together, truncated once to `frac`. One round."""
+        ...
+
+    def row_products(self, x: Secret, y: Secret, *, symmetric: bool = False) -> Secret:
+        """x^T y, (n, d) and (n, m) -> (d, m): sums over rows of Z_2^128, exact, in Z_2^256. One masked opening.
+
+        `symmetric` says that the result is (y is x, or x times a weight for each row): then only one triangle is opened.
+        """
         ...
 
     def truncate(self, x: Secret, bits: int) -> Secret:

@@ -15,9 +15,9 @@ import numpy as np
 
 import native
 from protocols import ring, sums
-from protocols.engine import LARGE, Declared, Secret, Value
+from protocols.engine import LARGE, SMALL, Declared, Secret, Value
 from protocols.errors import MisuseError
-from protocols.planned import PlannedEngine
+from protocols.planned import PlannedEngine, mirrored, transposed, upper_triangle
 from protocols.replicated import cost
 from protocols.session import Meter
 
@@ -56,6 +56,16 @@ class Plaintext(PlannedEngine):
             total = native.add(total, sums.encode(each, value))
         return self._secret(Clear(total), each.frac, each.bound)
 
+    def rows(self, declared: Mapping[int, Sequence[Declared]]) -> dict[int, dict[str, Secret]]:
+        contributions, self._contributions = self._contributions, []
+        if [set(values) for values in contributions] != [{each.name for each in plan} for plan in declared.values()]:
+            raise MisuseError("a hospital contributes exactly the declared values")
+        received = {}
+        for (hospital, plan), values in zip(declared.items(), contributions, strict=True):
+            clear = {each.name: Clear(sums.encode(each, values[each.name])[..., :SMALL].copy()) for each in plan}
+            received[hospital] = {each.name: self._secret(clear[each.name], each.frac, each.bound) for each in plan}
+        return received
+
     # -- values out --------------------------------------------------------------------------------------------------
     def public_random_bytes(self, n: int) -> bytes:
         self.cost += cost.public_random_bytes(n)
@@ -75,6 +85,15 @@ class Plaintext(PlannedEngine):
 
     def _matmul(self, x: Clear, y: Clear, drop: int, bound: int) -> Clear:
         return self._finish(native.matmul(x.value, y.value), drop, bound)
+
+    def _mul_add(self, x: Clear, y: Clear, z: Clear, drop: int, bound: int) -> Clear:
+        return self._drop(Clear(native.add(native.mul(x.value, y.value), z.value)), drop, bound)
+
+    def _row_products(self, x: Clear, y: Clear, symmetric: bool, bound: int) -> Clear:
+        product = native.gram(x.value) if x is y else native.matmul(transposed(x.value), y.value)
+        if not symmetric:
+            return self._lift(Clear(product), bound)
+        return Clear(mirrored(self._lift(Clear(upper_triangle(product)), bound).value, len(product)))
 
     def _finish(self, product: np.ndarray, drop: int, bound: int) -> Clear:
         if drop:

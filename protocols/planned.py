@@ -40,6 +40,13 @@ class PlannedEngine(ABC):
     def _matmul(self, x: Parts, y: Parts, drop: int, bound: int) -> Parts: ...
 
     @abstractmethod
+    def _mul_add(self, x: Parts, y: Parts, z: Parts, drop: int, bound: int) -> Parts: ...
+
+    @abstractmethod
+    def _row_products(self, x: Parts, y: Parts, symmetric: bool, bound: int) -> Parts:
+        """x^T y in Z_2^256."""
+
+    @abstractmethod
     def _drop(self, x: Parts, bits: int, bound: int) -> Parts: ...
 
     @abstractmethod
@@ -58,6 +65,9 @@ class PlannedEngine(ABC):
 
     @abstractmethod
     def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]: ...
+
+    @abstractmethod
+    def rows(self, declared: Mapping[int, Sequence[Declared]]) -> dict[int, dict[str, Secret]]: ...
 
     @abstractmethod
     def public_random_bytes(self, n: int) -> bytes: ...
@@ -124,6 +134,26 @@ class PlannedEngine(ABC):
         if len(x.shape) < 2 or len(shape) < 2 or x.shape[-1] != shape[-2]:
             raise MisuseError(f"matmul needs (..., m, k) @ (..., k, n), got {x.shape} @ {shape}")
         return self._multiply(x, y, frac, terms=x.shape[-1], together=self._matmul, locally=native.matmul)
+
+    def mul_add(self, x: Secret, y: Secret, z: Secret, *, frac: int) -> Secret:
+        for each in (x, y, z):
+            self._require_mine(each)
+        if not x.limbs == y.limbs == z.limbs or z.frac != x.frac + y.frac or not 0 <= frac < z.frac:
+            raise MisuseError("mul_add needs one ring, an addend at the scale of the product, and bits to drop")
+        bound = x.bound * y.bound + z.bound
+        after = self._bound_after(bound, z.frac - frac, x.limbs)
+        return self._secret(self._mul_add(x.data, y.data, z.data, z.frac - frac, bound), frac, after)
+
+    def row_products(self, x: Secret, y: Secret, *, symmetric: bool = False) -> Secret:
+        self._require_mine(x)
+        self._require_mine(y)
+        if x.limbs != SMALL or y.limbs != SMALL:
+            raise MisuseError("row_products takes rows in Z_2^128")
+        if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[0] != y.shape[0] or (symmetric and x.shape != y.shape):
+            raise MisuseError(f"row_products needs (n, d) and (n, m), got {x.shape} and {y.shape}")
+        bound = x.shape[0] * x.bound * y.bound
+        ring.require_maskable(bound, SMALL)
+        return self._secret(self._row_products(x.data, y.data, symmetric, bound), x.frac + y.frac, bound)
 
     def truncate(self, x: Secret, bits: int) -> Secret:
         if bits == 0:
@@ -272,6 +302,25 @@ class PlannedEngine(ABC):
     def _require_bit(self, bit: Secret) -> None:
         if bit.frac != 0 or bit.bound != 1:
             raise MisuseError("select needs a 0/1 value (frac 0, bound 1)")
+
+
+def transposed(a: np.ndarray) -> np.ndarray:
+    """A matrix of ring elements seen with rows and columns exchanged."""
+    return np.swapaxes(a, -2, -3)
+
+
+def upper_triangle(square: np.ndarray) -> np.ndarray:
+    """(d, d, limbs) -> (d (d + 1) / 2, limbs): on and above the diagonal."""
+    rows, columns = np.triu_indices(len(square))
+    return square[rows, columns]
+
+
+def mirrored(triangle: np.ndarray, d: int) -> np.ndarray:
+    """The inverse of `upper_triangle` for a symmetric matrix."""
+    rows, columns = np.triu_indices(d)
+    place = np.empty((d, d), dtype=np.intp)
+    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+    return triangle[place]
 
 
 def _added(x: Parts, y: Parts) -> Parts:

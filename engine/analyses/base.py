@@ -13,7 +13,7 @@ researcher; it holds no data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -38,6 +38,33 @@ class Cell:
     label: str  # for the hospital's own eyes; never in an error or a result
     members: Callable[[Batch], np.ndarray]  # bool (rows,)
     absent_if: tuple[int, ...] = ()
+
+
+MOST_GROUPS = 64  # of one question, whose row sets are kept: 32 KiB each at every hospital
+GROUP = "\2"
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """Rows behind a published number, for the differencing rule: those with a value in all `columns`; of one group, if named."""
+
+    columns: tuple[str, ...]
+    group: str = ""  # a cell's label; public
+    members: Callable[[Batch], np.ndarray] | None = None  # bool (rows,)
+
+    @property
+    def name(self) -> tuple[str, ...]:
+        """What the ledger knows it by: the columns, and the group with a mark before it."""
+        return (*self.columns, GROUP + self.group) if self.group else self.columns
+
+
+def row_sets(whole: Iterable[tuple[str, ...]], groups: Sequence[RowSet]) -> tuple[RowSet, ...]:
+    """Whole row sets, and groups whose numbers are published as well: the first MOST_GROUPS of them.
+
+    A group beyond is compared with later questions only as a part of the whole.
+    """
+    own = {row_set.name: row_set for row_set in groups}
+    return (*(RowSet(columns) for columns in dict.fromkeys(whole)), *list(own.values())[:MOST_GROUPS])
 
 
 @dataclass(frozen=True)
@@ -70,7 +97,7 @@ class Plan:
     listwise: tuple[str, ...]  # columns whose missing values exclude a row
     cells: tuple[Cell, ...]
     parameters: int  # for the residual-degrees-of-freedom rule; 0 where there are none
-    row_sets: tuple[tuple[str, ...], ...]  # for the differencing rule: the column sets whose effective rows the outputs depend on
+    row_sets: tuple[RowSet, ...]  # for the differencing rule: the rows that the outputs depend on
     outputs: tuple[Output, ...]
     rows_log2: int  # public: all hospitals' tables together hold at most 2^rows_log2 rows
     opened: tuple[Output, ...] = ()

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from engine.analyses import inference, levels
-from engine.analyses.base import Opened, Output, Plan, Stage, State, Statistics, Step
+from engine.analyses.base import Opened, Output, Plan, RowSet, Stage, State, Statistics, Step, row_sets
 from engine.analyses.levels import Levels
 from engine.analyses.normalise import declare_count
 from engine.analyses.question import Limits, Question, listwise, read_options, require_fields
@@ -53,13 +53,13 @@ class Crosstab:
             raise SpecError(f"a table may have at most {MOST_CELLS} cells; choose columns with fewer levels")
         options = read_options(question, {"correction": False})
         used = listwise((down.name, across.name), question, dictionary)
-        margins = down.margins(0) + across.margins(len(down))
+        cells = down.margins(0) + across.margins(len(down)) + levels.table_cells(down, across, 0, len(down))
         plan = Plan(
             columns=used,
             listwise=used,
-            cells=margins + levels.table_cells(down, across, 0, len(down)),
+            cells=cells,
             parameters=0,
-            row_sets=(used,),
+            row_sets=row_sets([used], [RowSet(used, cell.label, cell.members) for cell in cells]),
             outputs=(Output("table", (len(down), len(across)), "count", frac=0),),
             rows_log2=limits.rows_log2,
         )

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from engine.analyses import saturation
-from engine.analyses.base import Cell, Output, Plan
+from engine.analyses.base import Cell, Output, Plan, RowSet, row_sets
 from engine.analyses.question import Limits, Question, listwise, one_of, read_options, require_fields
 from engine.data.rows import Batch
 from engine.dictionary import Dictionary
@@ -99,7 +99,7 @@ class Model:
             listwise=self.columns,
             cells=self._cells(),
             parameters=self.size,
-            row_sets=(self.columns,),
+            row_sets=row_sets([self.columns], [RowSet(self.columns, cell.label, cell.members) for cell in self._cells()]),
             outputs=outputs,
             rows_log2=self.rows_log2,
             opened=opened,

@@ -5,6 +5,11 @@ All but `serve` talk to the running daemon over the Unix socket in its state fol
 
 from __future__ import annotations
 
+import atexit
+import os
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,11 +33,32 @@ JobId = Annotated[str, typer.Argument(help="The job's id, or a unique beginning 
 Reply = TypeVar("Reply")
 
 
-def serve(config: Config = DEFAULT_CONFIG) -> None:
+def serve(
+    config: Config = DEFAULT_CONFIG,
+    until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="Stop at the end of stdin, too.")] = False,
+) -> None:
     """Run this party's daemon until it is stopped (Ctrl-C, SIGTERM)."""
     from engine.party import server
 
+    if until_eof:
+        threading.Thread(target=_stop_at_eof, daemon=True).start()
     server.serve(config)
+    _leave()
+
+
+def _stop_at_eof() -> None:
+    """A sandbox holds the other end of the pipe: when it is gone, however it went, so is this daemon."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _leave() -> None:
+    """End at once. The daemon has closed everything; what the interpreter and gRPC do on their way out takes seconds more."""
+    atexit._run_exitfuncs()  # removes the temporary folder of the data source
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def jobs(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:

@@ -23,9 +23,11 @@ class Block:
 
     arrays: Mapping[str, np.ndarray]
     identities: np.ndarray
+    row_identities: np.ndarray | None = None
 
     def part(self, start: int, stop: int | None) -> Block:
-        return Block({name: array[start:stop] for name, array in self.arrays.items()}, self.identities[start:stop])
+        rows = None if self.row_identities is None else self.row_identities[start:stop]
+        return Block({name: array[start:stop] for name, array in self.arrays.items()}, self.identities[start:stop], rows)
 
 
 class FrameBuilder:
@@ -43,7 +45,7 @@ class FrameBuilder:
             index=pd.RangeIndex(len(block.identities)),
             copy=False,
         )
-        return Batch(frame, persons, block.identities)
+        return Batch(frame, persons, block.identities, block.row_identities)
 
     def _column(self, name: str, array: np.ndarray) -> np.ndarray | pd.Categorical:
         dtype = self._dtypes[name]
@@ -85,7 +87,8 @@ def _join(blocks: list[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
     arrays = {name: np.concatenate([block.arrays[name] for block in blocks]) for name in blocks[0].arrays}
-    return Block(arrays, np.concatenate([block.identities for block in blocks]))
+    rows = [block.row_identities for block in blocks if block.row_identities is not None]
+    return Block(arrays, np.concatenate([block.identities for block in blocks]), np.concatenate(rows) if rows else None)
 
 
 def _number(identities: np.ndarray, start: int) -> np.ndarray:

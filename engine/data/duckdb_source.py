@@ -103,7 +103,7 @@ class DuckDBSource:
         status = sql.status(self._columns, query.listwise, query.where, person)
         people = self._count(sql.count(self._reading(counted), status, person))
         # A row's name is made of all its columns, so that it is the same row to a query about other columns.
-        delivered = list(dict.fromkeys(query.columns if person else self.dictionary.columns))
+        delivered = list(self.dictionary.columns)
         needed = self._reading([*delivered, *counted])
         blocks = self._blocks(sql.stream([self._columns[name] for name in delivered], needed, status, person), query)
         builder = FrameBuilder(self.dictionary, query.columns)
@@ -141,16 +141,12 @@ class DuckDBSource:
             cursor.close()
 
     def _block(self, record: pa.RecordBatch, names: Sequence[str]) -> Block:
-        arrays = {
-            name: record.column(column.value).to_numpy()
-            for name, column in self._columns.items()
-            if column.value in record.schema.names
-        }
-        if self._person is not None:
-            identities = name_people(record.column("identity").to_numpy())
-        else:
-            identities = row_identities({name: arrays[name] for name in self.dictionary.columns})
-        return Block({name: arrays[name] for name in names}, identities)
+        arrays = {name: record.column(column.value).to_numpy() for name, column in self._columns.items()}
+        rows = row_identities(arrays)
+        wanted = {name: arrays[name] for name in names}
+        if self._person is None:
+            return Block(wanted, rows)
+        return Block(wanted, name_people(record.column("identity").to_numpy()), rows)
 
     def _digest(self, file: Path) -> bytes:
         """SHA-256 of a file, remembered while its inode, size and time of change stay the same."""

@@ -74,22 +74,24 @@ class FrameSource:
         status = self._status(query)
         used = np.flatnonzero(status == USED)
         builder = FrameBuilder(self.dictionary, query.columns)
+        rows = row_identities(self._values)
         if self._persons is None:
-            identities = row_identities(self._values)
-            yield from by_row(self._blocks(query, used, identities), builder)
+            yield from by_row(self._blocks(query, used, rows), builder)
             tally(counts, np.bincount(status, minlength=4))
             return
         identities = self._person_identities()
         used = used[np.argsort(identities[used], kind="stable")]
-        yield from by_person(self._blocks(query, used, identities), builder)
+        yield from by_person(self._blocks(query, used, name_people(identities), rows), builder)
         best = pd.Series(status).groupby(identities).min().to_numpy()
         tally(counts, np.bincount(best, minlength=4))
 
-    def _blocks(self, query: Query, used: np.ndarray, identities: np.ndarray) -> Iterator[Block]:
+    def _blocks(
+        self, query: Query, used: np.ndarray, identities: np.ndarray, rows: np.ndarray | None = None
+    ) -> Iterator[Block]:
         for start in range(0, len(used), self._batch_rows):
             chosen = used[start : start + self._batch_rows]
-            named = identities[chosen] if self._persons is None else name_people(identities[chosen])
-            yield Block({name: self._values[name][chosen] for name in query.columns}, named)
+            values = {name: self._values[name][chosen] for name in query.columns}
+            yield Block(values, identities[chosen], None if rows is None else rows[chosen])
 
     def _status(self, query: Query) -> np.ndarray:
         status = np.full(self._rows, USED)

@@ -5,12 +5,16 @@ effective rows, and a new one is compared with it: how many people (or rows, whe
 in one and not in the other, up to a limit.
 
 An invertible Bloom lookup table (Goodrich and Mitzenmacher 2011; set difference after Eppstein, Goodrich, Uyeda and Varghese
-2011) of four sub-tables of 256 cells. An element is the AES encryption of an identity, padded with zeros, under the hospital's
-key; it adds itself and a 1 to one cell of each sub-table, named by its first four bytes. Subtracting two digests leaves the
-difference; a cell that holds copies of a single element divides by its count into a block that decrypts to the padding, which
-a wrong block does with probability 2^-64. Peeling such cells decodes far more than the 9 elements the rule asks about.
+2011) of four sub-tables of 256 cells. An element is the AES encryption of a block under the hospital's key; it adds itself and a
+1 to one cell of each sub-table, named by its first four bytes. Subtracting two digests leaves the difference; a cell that holds
+copies of a single element divides by its count into a block that decrypts to the padding and belongs into this cell, which a wrong
+block does with probability 2^-40 (2^-72 for rows). Peeling such cells decodes far more than the elements the rule asks about.
 
-A person whose rows differ in number is one person that differs: leaving out a single visit of somebody shows that visit.
+    block of a row       its identity (8 bytes, even)    zeros (8 bytes)
+    block of a person    whose (8 bytes, odd)            which rows (4 bytes)    zeros (4 bytes)
+
+"Which rows" is the upper half of the sum of the identities of the person's used rows. So a person of whom other rows were used is
+two elements of the difference and one person that differs: one visit in place of another shows both.
 """
 
 from __future__ import annotations
@@ -28,10 +32,12 @@ from engine.errors import ConfigError
 TABLES = 4
 CELLS = 256
 CHUNK = 1 << 20  # sums of 2^20 32-bit words are exact in float64, which np.bincount adds in
-MAGIC = b"unseen row set 1"
-SUM_BYTES = 24
-WORDS = 4
-SIZE = len(MAGIC) + 8 + TABLES * CELLS * (8 + SUM_BYTES)
+MAGIC = b"unseen row set 2"
+WORDS = 4  # of an element
+CELL_WORDS = 8  # of 32 bits: two of a count, six of a sum
+HALF = np.uint64(32)
+ELEMENTS = 2  # of one person in a difference: the rows used here, the rows used there
+SIZE = len(MAGIC) + 8 + TABLES * CELLS * 4 * CELL_WORDS
 
 Cell = tuple[int, int]  # sub-table, index
 
@@ -44,12 +50,11 @@ class RowSetDigest:
         self._counts = np.zeros((TABLES, CELLS), dtype=np.int64)
         self._sums = np.zeros((WORDS, TABLES, CELLS), dtype=np.uint64)  # of 32-bit words: room for 2^32 rows
 
-    def update(self, identities: np.ndarray) -> None:
-        """Add rows, or rows of people: uint64 (rows,) as a Batch holds them. Call it for every batch."""
-        for start in range(0, len(identities), CHUNK):
-            blocks = np.zeros((len(identities[start : start + CHUNK]), 2), dtype="<u8")
-            blocks[:, 0] = identities[start : start + CHUNK]
-            elements = native.aes_ecb(self._key[:16], blocks.view(np.uint8).reshape(-1, 16))
+    def update(self, identities: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Add a batch of rows: their identities, uint64 (rows,); or those of their people, beside each other, and of the rows."""
+        blocks = _blocks_of_rows(identities) if rows is None else _blocks_of_people(identities, rows)
+        for start in range(0, len(blocks), CHUNK):
+            elements = native.aes_ecb(self._key[:16], blocks[start : start + CHUNK].view(np.uint8).reshape(-1, 16))
             words = elements.view("<u4").astype(np.float64)
             for table in range(TABLES):
                 cells = elements[:, table].astype(np.intp)
@@ -63,13 +68,16 @@ class RowSetDigest:
             raise ConfigError(
                 "Two row-set digests were made under different keys: restore the hospital's key of the earlier one."
             )
-        return _Difference(self._subtract(other), self._key).size(limit)
+        mine, theirs = self._resolved(), other._resolved()
+        differ = (mine != theirs).any(axis=2)
+        if differ.sum(axis=1).max() > ELEMENTS * (limit - 1):  # an element is in one cell of each sub-table
+            return limit
+        cells = {(int(t), int(i)): _subtract(mine[t, i], theirs[t, i]) for t, i in np.argwhere(differ)}
+        return _Difference(cells, self._key).size(limit)
 
     def to_bytes(self) -> bytes:
         """The same number of bytes for any row set."""
-        body = b"".join(
-            count.to_bytes(8, "little") + total.to_bytes(SUM_BYTES, "little") for count, total in self._cells().values()
-        )
+        body = self._resolved().astype("<u4").tobytes()
         return MAGIC + self._check(body) + body
 
     @classmethod
@@ -81,34 +89,45 @@ class RowSetDigest:
             raise ConfigError(
                 "A stored row-set digest is damaged, or of another key or version. Restore the party's state and keys."
             )
-        for position in range(TABLES * CELLS):
-            cell = body[position * (8 + SUM_BYTES) : (position + 1) * (8 + SUM_BYTES)]
-            table, index = divmod(position, CELLS)
-            digest._counts[table, index] = int.from_bytes(cell[:8], "little")
-            total = int.from_bytes(cell[8:], "little")
-            # The words' sums are kept with their carries resolved: all but the top one below 2^32.
-            for word in range(WORDS):
-                part = total & 0xFFFFFFFF if word < WORDS - 1 else total
-                digest._sums[word, table, index] = part
-                total >>= 32
+        stored = np.frombuffer(body, "<u4").reshape(TABLES, CELLS, CELL_WORDS).astype(np.uint64)
+        digest._counts = (stored[..., 0] | stored[..., 1] << HALF).astype(np.int64)
+        digest._sums = np.moveaxis(stored[..., 2 : 2 + WORDS], 2, 0).copy()
+        digest._sums[-1] |= stored[..., 2 + WORDS] << HALF
         return digest
 
     def _check(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:8]
 
-    def _cells(self) -> dict[Cell, tuple[int, int]]:
-        """(count, sum of elements as integers) of each cell, in order."""
-        sums = self._sums.tolist()
-        counts = self._counts.tolist()
-        return {
-            (table, index): (counts[table][index], sum(sums[word][table][index] << (32 * word) for word in range(WORDS)))
-            for table in range(TABLES)
-            for index in range(CELLS)
-        }
+    def _resolved(self) -> np.ndarray:
+        """(tables, cells, 8) words of 32 bits, carries resolved: the count in two, the sum of the elements in six."""
+        cells = np.zeros((TABLES, CELLS, CELL_WORDS), dtype=np.uint64)
+        cells[..., 0], cells[..., 1] = self._counts & 0xFFFFFFFF, self._counts >> 32
+        carry = np.zeros((TABLES, CELLS), dtype=np.uint64)
+        for word in range(WORDS):
+            total = self._sums[word] + carry
+            cells[..., 2 + word], carry = total & np.uint64(0xFFFFFFFF), total >> HALF
+        cells[..., 2 + WORDS] = carry
+        return cells
 
-    def _subtract(self, other: RowSetDigest) -> dict[Cell, tuple[int, int]]:
-        mine, theirs = self._cells(), other._cells()
-        return {cell: (mine[cell][0] - theirs[cell][0], mine[cell][1] - theirs[cell][1]) for cell in mine}
+
+def _blocks_of_rows(identities: np.ndarray) -> np.ndarray:
+    """uint64 (rows, 2)."""
+    return np.column_stack([identities, np.zeros_like(identities)]).astype("<u8")
+
+
+def _blocks_of_people(identities: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """uint64 (people, 2)."""
+    if not len(identities):
+        return np.empty((0, 2), dtype="<u8")
+    first = np.flatnonzero(np.concatenate([[True], identities[1:] != identities[:-1]]))
+    return np.column_stack([identities[first], np.add.reduceat(rows, first) >> HALF]).astype("<u8")
+
+
+def _subtract(mine: np.ndarray, theirs: np.ndarray) -> tuple[int, int]:
+    """(count, sum of elements) of a cell of the difference, from 32-bit words."""
+    words = mine.astype(np.int64) - theirs.astype(np.int64)
+    numbers = [int(word) << (32 * place) for place, word in enumerate(words)]
+    return sum(numbers[:2]), sum(numbers[2:]) >> 64
 
 
 @dataclass
@@ -120,16 +139,19 @@ class _Difference:
 
     def size(self, limit: int) -> int:
         decryptor = Cipher(algorithms.AES128(self.key[:16]), modes.ECB()).decryptor()  # noqa: S305  single blocks, no message
-        found = 0
+        rows, people = 0, set()
         todo = {cell for cell, (count, _) in self.cells.items() if count}
-        while todo and found < limit:
+        while todo and rows + len(people) < limit:
             pure = self._pure(todo.pop(), decryptor)
             if pure is not None:
                 element, identity, copies = pure
-                found += 1 if identity & 1 else abs(copies)  # odd: a person
+                if identity & 1:
+                    people.add(identity)
+                else:
+                    rows += abs(copies)
                 todo |= self._remove(element, copies)
         empty = all(cell == (0, 0) for cell in self.cells.values())
-        return min(found, limit) if empty else limit
+        return min(rows + len(people), limit) if empty else limit
 
     def _pure(self, cell: Cell, decryptor: object) -> tuple[bytes, int, int] | None:
         """(element, identity, number of copies) when the cell holds copies of one element only."""
@@ -138,7 +160,8 @@ class _Difference:
             return None
         element = (total // count).to_bytes(16, "little")
         block: bytes = decryptor.update(element)  # type: ignore[attr-defined]
-        if block[8:] != bytes(8) or element[cell[0]] != cell[1]:
+        padding = block[12:] if block[0] & 1 else block[8:]
+        if any(padding) or element[cell[0]] != cell[1]:
             return None
         return element, int.from_bytes(block[:8], "little"), count
 
@@ -146,6 +169,6 @@ class _Difference:
         number = int.from_bytes(element, "little")
         touched = {(table, element[table]) for table in range(TABLES)}
         for cell in touched:
-            count, total = self.cells[cell]
+            count, total = self.cells.get(cell, (0, 0))
             self.cells[cell] = (count - copies, total - copies * number)
         return {cell for cell in touched if self.cells[cell][0]}

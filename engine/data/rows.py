@@ -33,6 +33,7 @@ class Batch:
     frame: pd.DataFrame
     persons: np.ndarray | None  # int64 (rows,), equal for rows of one person, sorted; None without a person column
     identities: np.ndarray  # uint64 (rows,): what makes this row (even), or its person (odd), the same one in a later query
+    row_identities: np.ndarray | None = None  # where identities are of people: uint64 (rows,), what makes this row of theirs
 
     def __len__(self) -> int:
         return len(self.identities)

@@ -241,11 +241,12 @@ class Flow:
         loop = asyncio.get_running_loop()
         self.book.move(job, State.COMPUTING, session=link.agreement.session.hex())
         charged = [other.id for other in self.book if other.charged]
+        never = [other.id for other in self.book if other.ended and not other.charged]  # nobody has released them
 
         def progress(detail: str) -> None:
             loop.call_soon_threadsafe(self.book.progress, job, detail)
 
-        work = partial(sitting.sit, link, self.seat, question, partial(self._row_sets, charged), progress)
+        work = partial(sitting.sit, link, self.seat, question, partial(self._row_sets, charged), never, progress)
         return await in_thread(work)
 
     def _row_sets(self, charged: list[str]) -> list[Any]:
@@ -263,7 +264,8 @@ class Flow:
         data = release.build(
             job, question, self.config.charter, self.config.identity, sat.outcome, sat.terms, sat.session, sat.times
         )
-        self.book.store.put_release(job.id, data, sat.outcome.row_sets)
+        where = None if question.where is None else question.where.canonical()
+        self.book.store.put_release(job.id, data, sat.outcome.row_sets, where)
         self.book.move(job, State.CHARGED)
         self._charged_since[job.id] = asyncio.get_running_loop().time()
         self._tell(job, CHARGED)

@@ -1,26 +1,34 @@
 """Which earlier releases a new one must be compared with: the differencing rule's bookkeeping, agreed by all parties.
 
-Every release leaves, at each hospital, a keyed digest of the effective row set behind each of its column sets. Before a new job's
-first contribution the hospitals announce which of their digests concern it: those of the same study that share a column with one
-of the job's own row sets. An announcement names public things only (job ids and column sets of questions that every party has
-seen), as 32-byte hashes; the union, sorted, is the list of comparisons that all parties expect. For each comparison a hospital
-contributes the number of people (at most ten) by which its two row sets differ, and the gate looks at the sum, on shares.
-A hospital that has no digest for a comparison contributes nothing to it: the sum gets smaller, a refusal likelier.
+Every release leaves, at each hospital, a keyed digest of each row set behind its numbers: of its columns, and of each published
+group of them. Before a new job's first contribution the hospitals announce which of their digests concern it: those of the same
+study that have another `where`, or share a column with one of the job's own row sets. (How many people an answer stands on is
+told exactly. Under one `where`, two answers without a common column differ in that number by missing values only.)
+
+An announcement names public things only (job ids, column sets and groups of questions that every party has seen), as 32-byte
+hashes; the union, sorted, is the list of comparisons that all parties expect. For each comparison a hospital contributes the
+number of people (at most ten) by which its two row sets differ, and the gate looks at the sum, on shares.
+
+Every hospital keeps digests of every release, of empty sets where it had no rows, and all parties charge before any releases. So a
+hospital that lacks one of an agreed comparison has lost it, and refuses: its people could be the whole difference. Only where its
+own books show that it never charged the job, nobody can have the answer, and there is nothing to compare with.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from engine.analyses.base import RowSet
 from protocols.errors import PeerMisbehaved
 from protocols.session import Expect, Session
 
 LIMIT = 10  # differences of this many people and more are all alike
-MAX_COMPARISONS = 100_000
+MAX_COMPARISONS = 1 << 18
+TAG = 16  # bytes of a name that say of which job
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,9 @@ class EarlierRowSet:
     """One hospital's digest of the rows behind an earlier release."""
 
     job: str
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # RowSet.name: the columns, and the group's mark
     digest: bytes
+    where: str | None = None  # canonical
 
 
 @dataclass(frozen=True)
@@ -40,20 +49,32 @@ class Comparison:
     earlier: EarlierRowSet
 
     def name(self, columns: tuple[str, ...]) -> bytes:
-        """32 bytes that every hospital computes alike."""
+        """32 bytes that every hospital computes alike; the first half says of which job."""
         text = "\0".join([*columns, "\1", self.earlier.job, *self.earlier.columns])
-        return hashlib.sha256(b"unseen comparison v1\0" + text.encode()).digest()
+        return job_tag(self.earlier.job) + hashlib.sha256(b"unseen comparison v2\0" + text.encode()).digest()[:TAG]
 
 
-def concerning(row_sets: Sequence[tuple[str, ...]], earlier: Sequence[EarlierRowSet]) -> dict[bytes, Comparison]:
-    """My digests that share a column with one of the job's row sets, by name."""
+def job_tag(job: str) -> bytes:
+    return hashlib.sha256(b"unseen compared job v1\0" + job.encode()).digest()[:TAG]
+
+
+def concerning(
+    row_sets: Sequence[RowSet], earlier: Sequence[EarlierRowSet], where: str | None = None
+) -> dict[bytes, Comparison]:
+    """My digests that have another `where` than the job, or share a column with one of its row sets, by name."""
     found: dict[bytes, Comparison] = {}
-    for index, columns in enumerate(row_sets):
+    for index, row_set in enumerate(row_sets):
         for entry in earlier:
-            if set(columns) & set(entry.columns):
+            if where != entry.where or set(row_set.columns) & set(entry.columns):
                 comparison = Comparison(index, entry)
-                found[comparison.name(columns)] = comparison
+                found[comparison.name(row_set.name)] = comparison
     return found
+
+
+def lost(agreed: Sequence[bytes], mine: Mapping[bytes, Comparison], never_charged: Collection[str]) -> bool:
+    """Whether this hospital lacks a digest that it must have."""
+    excused = {job_tag(job) for job in never_charged}
+    return any(name not in mine and name[:TAG] not in excused for name in agreed)
 
 
 def agree(session: Session, mine: Mapping[bytes, Comparison]) -> list[bytes]:

@@ -15,7 +15,7 @@ and hands to the researcher.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +50,7 @@ class Work:
     source: DataSource | None = None  # None at a party without data
     digest_key: bytes = b""  # the hospital's key for row-set digests
     earlier: Sequence[EarlierRowSet] = ()
+    never_charged: Collection[str] = ()  # jobs whose answers, as this hospital knows, nobody has
     progress: Callable[[str], None] = lambda stage: None  # thread-safe; public facts of the plan only
     alive: Callable[[], AbstractContextManager[Any]] = nullcontext  # entered while LOCAL runs: sends heartbeats
 
@@ -91,12 +92,15 @@ class _Run:
         self.digests = [RowSetDigest(work.digest_key) for _ in self.plan.row_sets] if session.holds_data else []
         self.outcome = Outcome(stop=None, meter=session.meter)
         self.counts: dict[str, Secret] = {}  # the gate's own outputs
+        self.lost = False  # this hospital's digest for an agreed comparison
 
     def run(self) -> Outcome:
         if self.plan.opened and not self.work.steps:
             raise MisuseError("this question opens coefficients to the parties, which was not agreed to")
-        mine = ledger.concerning(self.plan.row_sets, self.work.earlier) if self.session.holds_data else {}
+        where = None if self.work.where is None else self.work.where.canonical()
+        mine = ledger.concerning(self.plan.row_sets, self.work.earlier, where) if self.session.holds_data else {}
         comparisons = ledger.agree(self.session, mine)
+        self.lost = ledger.lost(comparisons, mine, self.work.never_charged)
         guard = gate.declared(self.plan, comparisons=len(comparisons))
         state = self.analysis.start()
         while self.outcome.stages < self.plan.max_stages:
@@ -172,8 +176,10 @@ class _Run:
     def _first_pass(self, state: State, comparisons: Sequence[Comparison | None]) -> dict[str, Any]:
         rows, counter = self._rows(), gate.Counter(self.plan)
         values = dict(self.analysis.local(Rows(self._observed(counter.watch(rows)), rows.counts), state))
-        self.outcome.row_sets = {columns: d.to_bytes() for columns, d in zip(self.plan.row_sets, self.digests, strict=True)}
-        return values | counter.values(rows.counts, [self._difference(comparison) for comparison in comparisons])
+        self.outcome.row_sets = {row_set.name: d.to_bytes() for row_set, d in zip(self.plan.row_sets, self.digests, strict=True)}
+        counted = counter.values(rows.counts, self._differences(comparisons))
+        counted["gate.counts"][gate.COUNTS.index("refusals")] += self.lost
+        return values | counted
 
     def _rows(self) -> Rows:
         assert self.work.source is not None
@@ -181,17 +187,29 @@ class _Run:
 
     def _observed(self, rows: Rows) -> Iterator[Batch]:
         """The same stream, entered into the row sets' digests on its way."""
+        column_sets = {row_set.columns for row_set in self.plan.row_sets}
         for batch in rows:
-            for columns, row_set in zip(self.plan.row_sets, self.digests, strict=True):
-                present = batch.frame[list(columns)].notna().all(axis=1).to_numpy()
-                row_set.update(batch.identities[present])
+            known = {columns: batch.frame[list(columns)].notna().all(axis=1).to_numpy() for columns in column_sets}
+            for row_set, digest in zip(self.plan.row_sets, self.digests, strict=True):
+                chosen = known[row_set.columns]
+                if row_set.members is not None:
+                    chosen = chosen & row_set.members(batch)
+                digest.update(batch.identities[chosen], None if batch.row_identities is None else batch.row_identities[chosen])
             yield batch
 
-    def _difference(self, comparison: Comparison | None) -> int:
-        if comparison is None:
-            return 0
-        earlier = RowSetDigest.from_bytes(self.work.digest_key, comparison.earlier.digest)
-        return self.digests[comparison.row_set].difference(earlier, limit=ledger.LIMIT)
+    def _differences(self, comparisons: Sequence[Comparison | None]) -> list[int]:
+        """People (at most ten) for each agreed comparison; 0 where this hospital has no digest (see `lost`)."""
+        earlier: dict[EarlierRowSet, RowSetDigest] = {}
+        found = []
+        for comparison in comparisons:
+            if comparison is None:
+                found.append(0)
+                continue
+            entry = comparison.earlier
+            if entry not in earlier:
+                earlier[entry] = RowSetDigest.from_bytes(self.work.digest_key, entry.digest)
+            found.append(self.digests[comparison.row_set].difference(earlier[entry], limit=ledger.LIMIT))
+        return found
 
     def _share(self, declared: Sequence[Declared], values: dict[str, Any] | None) -> dict[str, Secret]:
         if self.mpc is None:

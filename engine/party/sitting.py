@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,6 +73,7 @@ def sit(
     seat: Seat,
     question: Question,
     earlier: Callable[[], Sequence[EarlierRowSet]],
+    never_charged: Collection[str],
     progress: Callable[[str], None],
 ) -> Sitting:
     """Take part. Raises ProtocolError when a peer is lost or misbehaves, DataError when the own data cannot be read."""
@@ -86,6 +87,7 @@ def sit(
         source=seat.source,
         digest_key=seat.digest_key,
         earlier=earlier() if session.holds_data else (),
+        never_charged=never_charged,
         progress=progress,
         alive=link.heartbeating,
     )

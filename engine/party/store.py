@@ -2,7 +2,7 @@
 
     jobs/<job>/spec.json      the exact bytes that the researcher signed
     jobs/<job>/spec.sig       the signature over them
-    jobs/<job>/row_sets.json  hospitals: keyed digests of the rows behind the release, for the differencing rule
+    jobs/<job>/row_sets.json  hospitals: keyed digests of the rows behind the release and its `where`, for the differencing rule
     jobs/<job>/release.bin    what Fetch sends: made once, stored before anybody is told, sent again byte for byte
 
 A file goes to a temporary name, is synced, is renamed, and the folder is synced: after a crash it is the old file or the new one.
@@ -46,9 +46,11 @@ class Store:
             raise StorageFailed("a stored question is not the one that was submitted; restore the state folder from a backup")
         return signed
 
-    def put_release(self, job: str, release: bytes, row_sets: Mapping[tuple[str, ...], bytes]) -> None:
-        """Digests first: a release without them could not be compared with later ones. Raises StorageFailed."""
-        entries = [[list(columns), base64.b64encode(digest).decode()] for columns, digest in row_sets.items()]
+    def put_release(
+        self, job: str, release: bytes, row_sets: Mapping[tuple[str, ...], bytes], where: str | None = None
+    ) -> None:
+        """Digests first: a release without them could not be compared with later ones. `where`: canonical. Raises StorageFailed."""
+        entries = [[list(columns), where, base64.b64encode(digest).decode()] for columns, digest in row_sets.items()]
         self._write(job, ROW_SETS, canonical.to_bytes(entries))
         self._write(job, RELEASE, release)
 
@@ -59,7 +61,7 @@ class Store:
     def row_sets(self, job: str) -> list[EarlierRowSet]:
         """Raises StorageFailed when there is none."""
         entries = json.loads(self._read(job, ROW_SETS))
-        return [EarlierRowSet(job, tuple(columns), base64.b64decode(digest)) for columns, digest in entries]
+        return [EarlierRowSet(job, tuple(columns), base64.b64decode(digest), where) for columns, where, digest in entries]
 
     def _path(self, job: str, name: str) -> Path:
         if not _JOB.fullmatch(job):

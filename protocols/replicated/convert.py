@@ -32,7 +32,12 @@ KIND, CROSS = "bit to ring", "cross product"
 
 def lift(session: Session, x: Shares, bound: int) -> Shares:
     """The same integer, |z| <= bound < 2^125, in Z_2^256. One masked opening."""
-    opened, mask = open_masked(session, x.own, bound)
+    return lift_additive(session, x.own, bound)
+
+
+def lift_additive(session: Session, additive: np.ndarray, bound: int) -> Shares:
+    """Replicated shares in Z_2^256 from my additive share of z, |z| <= bound < 2^125, in Z_2^128."""
+    opened, mask = open_masked(session, additive, bound)
     shares = Shares(*(native.neg(native.widen(r, signed=False)) for r in mask))
     if opened is None:
         return shares

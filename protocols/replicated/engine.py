@@ -16,7 +16,7 @@ from protocols import sums
 from protocols.engine import Declared, Secret, Value
 from protocols.errors import MisuseError, PeerMisbehaved
 from protocols.planned import PlannedEngine
-from protocols.replicated import compare, convert, multiply, opening, truncate
+from protocols.replicated import compare, convert, multiply, opening, rows, truncate
 from protocols.replicated.sharing import Shares, after, before, of_public
 from protocols.session import Expect, Session
 
@@ -43,6 +43,14 @@ class Replicated(PlannedEngine):
         values, self._contribution = self._contribution, None
         shares = sums.collect(self.session, declared, values)
         return {each.name: self._secret(shares[each.name], each.frac, each.bound) for each in declared}
+
+    def rows(self, declared: Mapping[int, Sequence[Declared]]) -> dict[int, dict[str, Secret]]:
+        values, self._contribution = self._contribution, None
+        shares = rows.collect(self.session, declared, values)
+        return {
+            hospital: {each.name: self._secret(shares[hospital][each.name], each.frac, each.bound) for each in plan}
+            for hospital, plan in declared.items()
+        }
 
     # -- the gate's door ---------------------------------------------------------------------------------------------
     def release_share(self, x: Secret) -> np.ndarray:
@@ -80,6 +88,12 @@ class Replicated(PlannedEngine):
 
     def _matmul(self, x: Shares, y: Shares, drop: int, bound: int) -> Shares:
         return multiply.matrix_product(self.session, x, y, drop, bound)
+
+    def _mul_add(self, x: Shares, y: Shares, z: Shares, drop: int, bound: int) -> Shares:
+        return multiply.product_plus(self.session, x, y, z, drop, bound)
+
+    def _row_products(self, x: Shares, y: Shares, symmetric: bool, bound: int) -> Shares:
+        return multiply.row_products(self.session, x, y, symmetric, bound)
 
     def _drop(self, x: Shares, bits: int, bound: int) -> Shares:
         return truncate.truncate_additive(self.session, x.own, bits, bound)

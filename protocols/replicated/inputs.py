@@ -10,7 +10,7 @@ hospitals together; a vector of n elements costs 2n elements and 64 bytes from o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,20 +27,30 @@ SEED_WORDS = 2  # 16 bytes: an AES-128 key
 def share_vectors(
     session: Session, kind: str, owners: Sequence[int], length: int, limbs: int, mine: np.ndarray | None
 ) -> dict[int, Shares]:
-    """Each owner shares a vector of `length` elements in one round; compute parties get {owner: shares}, others {}.
+    """`share_vectors_of` with one length for all owners."""
+    return share_vectors_of(session, kind, dict.fromkeys(owners, length), limbs, mine)
+
+
+def share_vectors_of(
+    session: Session, kind: str, lengths: Mapping[int, int], limbs: int, mine: np.ndarray | None
+) -> dict[int, Shares]:
+    """Each owner shares a vector of `lengths[owner]` elements in one round; compute parties get {owner: shares}, others {}.
 
     `mine`, uint64 (length, limbs), is my own vector where I am an owner.
     """
+    owners = list(lengths)
     if (mine is not None) != (session.me in owners):
         raise MisuseError("exactly the owners of an input bring a vector")
     send, own_shares = _deal(session, mine, limbs) if mine is not None else ({}, None)
     expect = {}
     if session.computes:
-        expect = {owner: _expected(session.me, owner, length, limbs) for owner in owners if _hears_from(session.me, owner)}
+        heard = [owner for owner in owners if _hears_from(session.me, owner)]
+        expect = {owner: _expected(session.me, owner, lengths[owner], limbs) for owner in heard}
     received = session.exchange(kind, send, expect)
     if not session.computes:
         return {}
-    shares = {owner: _assemble(session, owner, received.get(owner), length, limbs) for owner in owners if owner != session.me}
+    others = [owner for owner in owners if owner != session.me]
+    shares = {owner: _assemble(session, owner, received.get(owner), lengths[owner], limbs) for owner in others}
     return shares if own_shares is None else {**shares, session.me: own_shares}
 
 

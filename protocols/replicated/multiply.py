@@ -3,7 +3,8 @@
 Source: Araki et al., CCS 2016, section 2.2. Each party's z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i is an additive share of
 x * y; a zero-share is added and the result goes to the party before, which gives replicated shares again (3 elements in
 all, 1 each). When bits are to be dropped, the additive shares go straight into a masked opening instead (truncate.py): 4
-elements, and still one round.
+elements, and still one round. A sum over rows that goes on in the large ring is lifted from its additive shares in the
+same way (convert.py).
 Adversary: one semi-honest party; the one element it receives is uniform, because of the zero-share. Leaks nothing.
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 import native
+from protocols.planned import mirrored, transposed, upper_triangle
+from protocols.replicated.convert import lift_additive
 from protocols.replicated.sharing import Shares, after, before
 from protocols.replicated.truncate import truncate_additive
 from protocols.replicated.zero import zero_share, zero_words
@@ -28,6 +31,26 @@ def product(session: Session, x: Shares, y: Shares, drop: int, bound: int) -> Sh
 def matrix_product(session: Session, x: Shares, y: Shares, drop: int, bound: int) -> Shares:
     """x @ y, summed before the `drop` bits are dropped. One round."""
     return _finish(session, native.matmul_shares(*x, *y), drop, bound)
+
+
+def product_plus(session: Session, x: Shares, y: Shares, z: Shares, drop: int, bound: int) -> Shares:
+    """x * y + z elementwise, |x * y + z| <= bound, then `drop` > 0 bits dropped. One round."""
+    return _finish(session, native.add(native.mul_shares(*x, *y), z.own), drop, bound)
+
+
+def row_products(session: Session, x: Shares, y: Shares, symmetric: bool, bound: int) -> Shares:
+    """x^T y of (n, d) and (n, m) in Z_2^128, every entry |z| <= bound, in Z_2^256. One round.
+
+    `symmetric`: the product is; one triangle is opened.
+    """
+    if x is y:
+        additive = native.gram_shares(*x)
+    else:
+        additive = native.matmul_shares(transposed(x.own), transposed(x.next), *y)
+    if not symmetric:
+        return lift_additive(session, additive, bound)
+    lifted = lift_additive(session, upper_triangle(additive), bound)
+    return Shares(*(mirrored(component, len(additive)) for component in lifted))
 
 
 def conjunction(session: Session, x: Shares, y: Shares) -> Shares:

@@ -1,0 +1,139 @@
+"""Functions of a secret x in [-1, 1] as Chebyshev series, in few products: Paterson and Stockmeyer's blocks, Clenshaw's sum.
+
+With k = `block` and y = T_k(x), blocks of k coefficients each give
+    p(x) = sum_j T_j(y) A_j(x),    A_j(x) = sum_(i < k) a_ji T_i(x),    j < m,
+since T_(jk+i) = 2 T_i T_jk - T_(jk-i): from the highest block down, a_ji = 2 c_(jk+i) while c_(jk-i) loses c_(jk+i). With
+b_m = b_(m+1) = 0 the sum is
+    b_j = A_j + 2 y b_(j+1) - b_(j+2),    p = A_0 + y b_1 - b_2.
+The A_j are public combinations of T_0 ... T_(k-1), exact at twice the scale, and join the next product before its truncation: one
+truncation for each of T_2 ... T_k and for each block.
+Source: Paterson and Stockmeyer, SIAM J. Comput. 1973; Clenshaw 1955; the recurrence from T_(a+b) + T_(a-b) = 2 T_a T_b.
+
+Coefficients. Every party must use the same integers, so they are computed in decimal arithmetic at 60 digits, never in floating
+point: two parties whose libraries differ in the last bit would hold inconsistent shares.
+Range. |T_i| <= 1 and |b_j| <= sum_(l >= j) (l - j + 1) sum_i |a_li|, since b_j = sum U_(l-j)(y) A_l and |U_n| <= n + 1; SLACK
+units more hold what truncations add: in T_(a+b) an error is at most twice those of T_a and T_b and 2 units more, 2k^2 units in
+T_k; it is amplified by |U_n'| < m^3 in a sum of at most m blocks. x may leave [-1, 1] by SLACK / 2k^2 units.
+Error: that of the series, and for truncations about 2 units times the sum of all (j + 1) |a_ji|.
+Adversary: one semi-honest compute party. Leaks nothing but the masked openings, of values below 2^(2 frac + 2) (1 + max |b_j|).
+Rounds: ceil(log2 k) + m, for any number of functions of the same x. Bytes: k - 1 truncations, and m for each function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+
+from protocols.engine import Engine, Secret
+
+SLACK = 1 << 12  # units, for truncations
+NODES = 128  # of the discrete orthogonality that gives the coefficients; a power of two
+DIGITS = 60
+RANGE = "|T_i| <= 1 and |b_j| <= sum (l - j + 1) |A_l| on [-1, 1], and truncations (see Range above)"
+
+
+@dataclass(frozen=True)
+class Series:
+    """A function on [-1, 1] in blocks: row j holds a_j0 ... a_j(k-1) as integers at `frac` fractional bits."""
+
+    blocks: tuple[tuple[int, ...], ...]
+    frac: int
+
+    @property
+    def block(self) -> int:
+        return len(self.blocks[0])
+
+    def peak(self, j: int) -> int:
+        """|b_j| <= peak(j), at `frac`."""
+        return sum((i + 1) * sum(map(abs, row)) for i, row in enumerate(self.blocks[j:]))
+
+
+def series(f: Callable[[Decimal], Decimal], low: Fraction, high: Fraction, blocks: int, block: int, frac: int) -> Series:
+    """f on [low, high], mapped to [-1, 1], interpolated to degree blocks * block - 1."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        c = _coefficients(f, _decimal(low), _decimal(high), blocks * block)
+        rows: list[tuple[int, ...]] = []
+        for j in range(blocks - 1, -1, -1):
+            tail = [c[j * block + i] for i in range(1, block)]
+            for i, each in enumerate(tail, 1):
+                if j:
+                    c[j * block - i] -= each
+            scaled = [c[j * block], *((2 if j else 1) * each for each in tail)]
+            rows.insert(0, tuple(int((each * (1 << frac)).to_integral_value()) for each in scaled))
+        return Series(tuple(rows), frac)
+
+
+def evaluate(mpc: Engine, x: Secret, functions: Sequence[Series]) -> Secret:
+    """The functions of x, |x| <= 1, stacked on a new first axis; all of one block size and number, at x's scale."""
+    k, m = functions[0].block, len(functions[0].blocks)
+    T = _polynomials(mpc, x, k)
+    A = [_combinations(mpc, T[:k], [f.blocks[j] for f in functions]) for j in range(m)]
+    peaks = [max(f.peak(j) for f in functions) + SLACK for j in range(m)]
+    b, after = mpc.truncate(A[-1], x.frac), None
+    for j in range(m - 2, -1, -1):
+        b = mpc.bounded(b, peaks[j + 1], RANGE)
+        addend = A[j] if after is None else A[j] - mpc.rescale_up(after, 2 * x.frac)
+        factor = T[k] * 2 if j else T[k]
+        b, after = mpc.mul_add(factor, b, addend, frac=x.frac), b
+    return mpc.bounded(b, peaks[0], RANGE)
+
+
+def _polynomials(mpc: Engine, x: Secret, k: int) -> list[Secret]:
+    """T_0 ... T_k, T_0 a public one; T_(a+b) = 2 T_a T_b - T_(a-b), as many at once as the known ones allow."""
+    one = (1 << x.frac) + SLACK
+    T = [mpc.constant(np.broadcast_to(np.int64(1), x.shape), limbs=x.limbs, frac=x.frac), mpc.bounded(x, one, RANGE)]
+    while len(T) <= k:
+        top = len(T) - 1
+        pairs = [(top, n - top) for n in range(top + 1, min(2 * top, k) + 1)]
+        products = mpc.mul(mpc.stack([T[a] for a, _ in pairs]), mpc.stack([T[b] for _, b in pairs]), frac=x.frac + 1)
+        doubled = replace(products, frac=x.frac)
+        T += [mpc.bounded(doubled[i] - T[a - b], one, RANGE) for i, (a, b) in enumerate(pairs)]
+    return T
+
+
+def _combinations(mpc: Engine, T: list[Secret], coefficients: list[tuple[int, ...]]) -> Secret:
+    """sum_i a_i T_i for each row of coefficients, at twice the scale of T: exact and local."""
+    frac = T[0].frac
+    sums = []
+    for row in coefficients:
+        total = replace(T[0] * row[0], frac=2 * frac)
+        for a, t in zip(row[1:], T[1:], strict=True):
+            total = total + replace(t * a, frac=2 * frac)
+        sums.append(total)
+    return mpc.stack(sums)
+
+
+def _coefficients(f: Callable[[Decimal], Decimal], low: Decimal, high: Decimal, count: int) -> list[Decimal]:
+    """c_j = (2 / N) sum_n f(x_n) cos(j (2n + 1) pi / 2N), half of it for j = 0."""
+    values = [f((high - low) / 2 * _cosine(2 * n + 1) + (high + low) / 2) for n in range(NODES)]
+    sums = [sum((v * _cosine(j * (2 * n + 1)) for n, v in enumerate(values)), Decimal(0)) for j in range(count)]
+    return [(1 if j == 0 else 2) * each / NODES for j, each in enumerate(sums)]
+
+
+def _cosine(n: int) -> Decimal:
+    """cos(n pi / 2 NODES)."""
+    return _cosines()[n % (4 * NODES)]
+
+
+@cache
+def _cosines() -> list[Decimal]:
+    """cos(n pi / 2N) for n < 4N: half angles down to the first, then cos(n + 1) = 2 cos(1) cos(n) - cos(n - 1)."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        first, angle = Decimal(0), 1  # cos(pi / 2)
+        while angle < NODES:
+            first, angle = ((1 + first) / 2).sqrt(), 2 * angle
+        table = [Decimal(1), first]
+        while len(table) < 4 * NODES:
+            table.append(2 * first * table[-1] - table[-2])
+        return table
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return Decimal(value.numerator) / Decimal(value.denominator)
