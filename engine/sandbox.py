@@ -41,12 +41,17 @@ class Sandbox:
     """Enter it for the Study; leave it, and everything is stopped (and removed, unless you gave the directory)."""
 
     def __init__(
-        self, files: Mapping[str, Any], dictionary: str | Path | Dictionary | None, directory: Path | None, choices: Choices
+        self,
+        files: Mapping[str, Any],
+        dictionary: str | Path | Mapping[str, Any] | Dictionary | None,
+        directory: Path | None,
+        choices: Choices,
     ) -> None:
         self._files, self._dictionary, self._choices = files, dictionary, choices
         self._keep = directory
         self._study: Study | None = None
         self._daemons: Daemons | None = None
+        self._own_names: Mapping[str, str] = {}
         self.assumptions: tuple[str, ...] = ()
 
     def __enter__(self) -> Study:
@@ -100,7 +105,7 @@ class Sandbox:
         dictionary = self._agreed_dictionary()
         members = make_identities(self._layout)
         for attempt in range(ATTEMPTS):
-            write(self._layout, members, dictionary, self._choices)
+            write(self._layout, members, dictionary, self._choices, self._own_names)
             self._daemons = Daemons(self._layout)
             try:
                 self._daemons.start()
@@ -117,11 +122,13 @@ class Sandbox:
     def _agreed_dictionary(self) -> Dictionary:
         if isinstance(self._dictionary, Dictionary):
             return self._dictionary
+        if isinstance(self._dictionary, Mapping):
+            return Dictionary.parse(self._dictionary)
         if self._dictionary is not None:
             return Dictionary.from_toml(Path(self._dictionary))
         from engine.data.infer import infer
 
-        dictionary, assumptions = infer(self._layout.hospitals)
+        dictionary, assumptions, self._own_names = infer(self._layout.hospitals)
         self.assumptions = tuple(assumptions)
         _log.warning("no dictionary was given: %d columns were inferred; study.assumptions says how", len(dictionary.columns))
         return dictionary
@@ -154,7 +161,7 @@ def _linked(links: Links, party: str, seconds: float) -> bool:
 
 def sandbox(
     files: Mapping[str, Any] | Sequence[str | Path],
-    dictionary: str | Path | Dictionary | None = None,
+    dictionary: str | Path | Mapping[str, Any] | Dictionary | None = None,
     directory: str | Path | None = None,
     *,
     steps: bool = True,
@@ -164,9 +171,10 @@ def sandbox(
 ) -> Sandbox:
     """A study over these files, one for each hospital: {"um": "um.csv", ...}, or paths, whose names become the hospitals'.
 
-    Values are CSV or Parquet files or data frames. Without a `dictionary` one is inferred, and `study.assumptions` says what was
-    assumed. In `directory` (a new folder) everything stays for a look; without one it is removed at the end.
-    `approve="by-hand"` lets every question wait for `unseen party approve`. Raises ConfigError, DictionaryError, DaemonFailed.
+    Values are CSV or Parquet files or data frames. A `dictionary` is a TOML file, the same as a dict, or a Dictionary; without
+    one it is inferred, and `study.assumptions` says what was assumed. In `directory` (a new folder) everything stays for a look;
+    without one it is removed at the end. `approve="by-hand"` lets every question wait for `unseen party approve`. Raises
+    ConfigError, DictionaryError, DaemonFailed.
     """
     if not isinstance(files, Mapping):
         files = named([Path(path) for path in files])

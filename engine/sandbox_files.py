@@ -18,6 +18,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from engine import analyses, canonical
@@ -117,8 +118,17 @@ def make_identities(layout: Layout) -> dict[str, Identity]:
     return {name: identities.create(name, layout.folder(name) / "keys") for name in (*layout.parties, RESEARCHER)}
 
 
-def write(layout: Layout, members: Mapping[str, Identity], dictionary: Dictionary, choices: Choices) -> Charter:
-    """Choose ports, agree on the charter, write every member's configuration. Called again when a port was taken meanwhile."""
+def write(
+    layout: Layout,
+    members: Mapping[str, Identity],
+    dictionary: Dictionary,
+    choices: Choices,
+    own_names: Mapping[str, str] = MappingProxyType({}),
+) -> Charter:
+    """Choose ports, agree on the charter, write every member's configuration. Called again when a port was taken meanwhile.
+
+    `own_names`: what the files call a column of the dictionary, where that is another name.
+    """
     ports = free_ports(len(layout.parties))
     addresses = {party: f"127.0.0.1:{port}" for party, port in zip(layout.parties, ports, strict=True)}
     charter = _charter(layout, members, dictionary, choices, addresses)
@@ -129,7 +139,7 @@ def write(layout: Layout, members: Mapping[str, Identity], dictionary: Dictionar
         charters.save(layout.folder(name) / "charter.json", charter, signatures)
     for party in layout.parties:
         layout.config(party).write_text(
-            _hospital_toml(party, addresses[party], layout.hospitals.get(party), choices), encoding="utf-8"
+            _hospital_toml(party, addresses[party], layout.hospitals.get(party), choices, own_names), encoding="utf-8"
         )
     layout.researcher.write_text(
         f'# A researcher of this study: `unseen.connect("{layout.researcher.name}")`.\n'
@@ -200,7 +210,7 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def _hospital_toml(party: str, listen: str, file: Path | None, choices: Choices) -> str:
+def _hospital_toml(party: str, listen: str, file: Path | None, choices: Choices, own_names: Mapping[str, str]) -> str:
     """A configuration as an operator would write it, with the choices explained."""
     lines = [
         f"# The daemon of {party}. Run it with: unseen party serve --config hospital.toml",
@@ -218,5 +228,12 @@ def _hospital_toml(party: str, listen: str, file: Path | None, choices: Choices)
     if choices.approve == "automatic":
         lines += ["", "[[policy.automatic]]", f'researcher = "{RESEARCHER}"', 'analyses = ["*"]', 'columns = ["*"]']
     if file is not None:
-        lines += ["", "[data]", f"source = {json.dumps(file.name)}"]
+        lines += ["", "[data]", f"source = {_text(file.name)}"]
+        lines += ["", "[data.columns]"] if own_names else []
+        lines += [f"{_text(name)} = {_text(own)}" for name, own in own_names.items()]
     return "\n".join(lines) + "\n"
+
+
+def _text(value: str) -> str:
+    """A TOML string or quoted key: JSON's, but for characters that it would split in two."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,24 +1,25 @@
 """Describing columns, all together or by group: n, missing, mean, SD, skewness, kurtosis, quartiles; frequencies of categories.
 
 LOCAL    counts, sums of powers (powers.py), cumulative counts on a column's grid (quantiles.py), counts by level
-JOINT    missing counts of 1 to 9 masked, quartiles found by comparisons
+JOINT    missing counts of 1 to 9 masked, quartiles found by comparisons, third and fourth sums of powers withheld from few people
 RESULT   the moments
 
 Leaks: the outputs. A column with at most five possible values is determined by its moments, so it obeys the rule for table cells.
-Rounds (replicated): 9 at most, and the gate's 20.
+Quartiles are of rows, while the floors are of people: where the dictionary names a person column there are none, because somebody
+with most of the rows would be the quartiles. Rounds (replicated): 10 at most, and the gate's 20.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.analyses import describe_result, levels, quantiles
-from engine.analyses.base import Cell, Opened, Output, Plan, Stage, State, Statistics, Step
+from engine.analyses import describe_result, levels, powers, quantiles
+from engine.analyses.base import Cell, Opened, Output, Plan, RowSet, Stage, State, Statistics, Step, row_sets
 from engine.analyses.bits import flat, negation
 from engine.analyses.levels import Levels
 from engine.analyses.normalise import declare_count, declare_sum
@@ -47,6 +48,7 @@ class Describe:
     by: Levels | None
     leveled: Mapping[str, Levels]  # categories
     grids: Mapping[str, Grid]
+    by_person: bool  # the dictionary names a person column
     plan: Plan
 
     @classmethod
@@ -59,7 +61,8 @@ class Describe:
             raise SpecError("the column of by= cannot be described by itself; leave it out of columns=")
         by = Levels.of(dictionary, question.by) if question.by else None
         columns = tuple(dictionary[name] for name in names)
-        wanted = read_options(question, {"quantiles": True})["quantiles"]
+        by_person = dictionary.person is not None
+        wanted = read_options(question, {"quantiles": True})["quantiles"] and not by_person
         grids = {c.name: grid for c in columns if wanted and (grid := Grid.of(c)) is not None}
         groups = len(by) if by else 1
         if groups * sum(grid.points for grid in grids.values()) > MOST_GRID_POINTS:
@@ -71,11 +74,11 @@ class Describe:
             listwise=fixed,
             cells=_cells(columns, by, leveled),
             parameters=0,
-            row_sets=tuple(dict.fromkeys(tuple(sorted({*fixed, name})) for name in names)),
+            row_sets=_row_sets(columns, by, leveled, fixed),
             outputs=_outputs(columns, groups, leveled, grids, limits.rows_log2),
             rows_log2=limits.rows_log2,
         )
-        return cls(columns, by, leveled, grids, plan)
+        return cls(columns, by, leveled, grids, by_person, plan)
 
     @property
     def groups(self) -> int:
@@ -103,7 +106,7 @@ class Describe:
     def local(self, rows: Rows, state: State) -> Statistics:
         counts = {name: np.zeros((len(self.columns), self.groups), np.int64) for name in ("n", "people", "missing")}
         tables = {each.name: np.zeros(each.shape, np.int64) for each in self.stage(state).contributed if " " in each.name}
-        powers = [PowerSums(self.groups) for _ in self.numeric]
+        moments = [PowerSums(self.groups) for _ in self.numeric]
         for batch in rows:
             group = self.by.codes(batch.frame) if self.by else np.zeros(len(batch), np.int64)
             for i, column in enumerate(self.columns):
@@ -114,14 +117,14 @@ class Describe:
                     counts["missing"][i, g] += count(~present & mine, batch.persons)
                     counts["people"][i, g] += count(present & mine, batch.persons)
                 self._add_tables(tables, column.name, batch, group, present)
-            for column, sums in zip(self.numeric, powers, strict=True):
+            for column, sums in zip(self.numeric, moments, strict=True):
                 values = batch.frame[column.name].to_numpy(dtype=np.float64)
                 present = ~np.isnan(values)
                 center, scale = center_scale(column)
                 sums.add(np.clip((values[present] - center) / scale, -1.0, 1.0), group[present])
-        totals = [sums.total() for sums in powers]
-        moments = {"powers": tuple(np.stack(parts) for parts in zip(*totals, strict=True))} if totals else {}
-        return {**counts, **tables, **moments}  # type: ignore[dict-item]
+        totals = [sums.total() for sums in moments]
+        stacked = {"powers": tuple(np.stack(parts) for parts in zip(*totals, strict=True))} if totals else {}
+        return {**counts, **tables, **stacked}  # type: ignore[dict-item]
 
     def _add_tables(self, tables: dict[str, np.ndarray], name: str, batch: Batch, group: np.ndarray, present: np.ndarray) -> None:
         if name in self.leveled:
@@ -138,12 +141,13 @@ class Describe:
     def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
         rank_of = {column.name: i for i, column in enumerate(self.columns)}
         missing, people = totals["missing"], totals["people"]
-        asked = [missing - SMALL, missing - 1]
+        asked = [missing - SMALL, missing - 1, *([self._too_few(mpc, people)] if self.numeric else [])]
+        fixed = len(asked)
         asked += [people[rank_of[name]] - FEWEST_PEOPLE for name in self.grids]
         asked += [quantiles.differences(mpc, totals[f"cumulative {name}"], totals["n"][rank_of[name]]) for name in self.grids]
         answers = _signs(mpc, asked)
         below, none = answers[:2]
-        few, beyond = answers[2 : 2 + len(self.grids)], answers[2 + len(self.grids) :]
+        few, beyond = answers[fixed : fixed + len(self.grids)], answers[fixed + len(self.grids) :]
         values = [flat(mpc, missing)]
         factors = [flat(mpc, negation(mpc, below))]
         for too_few, signs in zip(few, beyond, strict=True):
@@ -159,7 +163,15 @@ class Describe:
             outputs[f"quartiles {name}"] = mpc.reshape(quartiles, (self.groups, 3))
             outputs[f"few {name}"] = too_few
         outputs |= {f"levels {name}": totals[f"levels {name}"] for name in self.leveled}
-        return Step(outputs=outputs | ({"powers": totals["powers"]} if self.numeric else {}))
+        return Step(outputs=outputs | (_shape_withheld(mpc, totals["powers"], answers[2]) if self.numeric else {}))
+
+    def _too_few(self, mpc: Engine, people: Secret) -> Secret:
+        """(numeric columns, groups): negative where the third and fourth sums of powers would tell too much."""
+        fewest = [shape_from(column) for column in self.numeric]
+        never = (1 << self.plan.rows_log2) + 1  # more people than there can be
+        thresholds = np.array([never if number is None else min(number, never) for number in fewest], dtype=np.int64)
+        mine = people[np.array([i for i, column in enumerate(self.columns) if column.numeric])]
+        return mine - np.repeat(thresholds[:, None], self.groups, axis=1)
 
     # -- RESULT ---------------------------------------------------------------------------------------------------------
 
@@ -173,6 +185,41 @@ class Describe:
 def center_scale(column: Column) -> tuple[float, float]:
     low, high = column.limits
     return (low + high) / 2, (high - low) / 2
+
+
+def shape_from(column: Column) -> int | None:
+    """From how many people on the third and fourth sums of powers are opened; None for never."""
+    if _few_values(column) is not None:
+        return 0  # each value obeys the rule for table cells
+    if column.values is not None:
+        return powers.fewest(len(column.values))
+    if column.resolution is None:
+        return powers.fewest(None)
+    low, high = column.limits
+    return powers.fewest(round((high - low) / column.resolution) + 1)
+
+
+def _shape_withheld(mpc: Engine, sums: Secret, too_few: Secret) -> dict[str, Secret]:
+    """The outputs of the sums of powers: the third and fourth times 0 where there are too few people. One round."""
+    columns, groups, _ = sums.shape
+    of = (np.repeat(np.arange(columns), 2 * groups), np.tile(np.repeat(np.arange(groups), 2), columns))
+    shape = flat(mpc, sums[:, :, 2:])
+    kept = mpc.mul(replace(shape, frac=0), negation(mpc, too_few)[of])
+    kept = mpc.reshape(replace(kept, frac=sums.frac), (columns, groups, 2))
+    return {"powers": mpc.concat([sums[:, :, :2], kept], axis=2), "shape_withheld": too_few}
+
+
+def _row_sets(
+    columns: tuple[Column, ...], by: Levels | None, leveled: Mapping[str, Levels], fixed: tuple[str, ...]
+) -> tuple[RowSet, ...]:
+    """The rows of each column; of each group; of each value and of each value in each group, where those are told."""
+    names = {column.name: tuple(sorted({*fixed, column.name})) for column in columns}
+    margins = {name: list(by.margins(0)) if by else [] for name in names}
+    for column in columns:
+        values = leveled.get(column.name) or _few_values(column)
+        if values is not None:
+            margins[column.name] += [*values.margins(0), *(levels.table_cells(by, values, 0, 0) if by else ())]
+    return row_sets(names.values(), [RowSet(names[name], cell.label, cell.members) for name in names for cell in margins[name]])
 
 
 def _cells(columns: tuple[Column, ...], by: Levels | None, leveled: Mapping[str, Levels]) -> tuple[Cell, ...]:
@@ -227,6 +274,7 @@ def _outputs(
     outputs += [Output(f"levels {name}", (groups, len(of)), "count", frac=0) for name, of in leveled.items()]
     if numeric:
         outputs.append(Output("powers", (numeric, groups, ORDER), "aggregate", frac=FRAC + rows_log2))
+        outputs.append(Output("shape_withheld", (numeric, groups), "flag", frac=0))
     return tuple(outputs)
 
 

@@ -24,7 +24,7 @@ def make(analysis: Describe, opened: Opened) -> DescribeResult:
     rows = [_row(analysis, opened, i, g, groups[g]) for i in range(len(analysis.columns)) for g in present]
     table = pd.DataFrame(rows).set_index(["column"] if analysis.by is None else ["column", analysis.by.name])
     return DescribeResult(
-        **inference.common(opened, _warnings(analysis, groups, present), error_bound=_error_bound(table)),
+        **inference.common(opened, _warnings(analysis, opened, groups, present), error_bound=_error_bound(table)),
         by=analysis.by.name if analysis.by else None,
         table=table,
         frequencies=_frequencies(analysis, opened, groups, present),
@@ -42,8 +42,9 @@ def _row(analysis: Describe, opened: Opened, i: int, g: int, group: Any) -> dict
     numbers = powers.Moments(*[NOT_A_NUMBER] * 4)
     if column.numeric and n:
         # opened in units of N / 2^(128 + rows_log2), that is of 2^-128
-        sums = [int(total) for total in opened.exact["powers"][analysis.numeric.index(column), g]]
-        numbers = powers.moments(n, sums, *center_scale(column))
+        place = analysis.numeric.index(column), g
+        sums = [int(total) for total in opened.exact["powers"][place]]
+        numbers = powers.moments(n, sums, *center_scale(column), shape=not values["shape_withheld"][place])
     se = numbers.sd / n**0.5 if n else NOT_A_NUMBER
     row |= {"mean": numbers.mean, "sd": numbers.sd, "se": se, "skewness": numbers.skewness, "kurtosis": numbers.kurtosis}
     return row | dict(zip(("q1", "median", "q3"), _quartiles(analysis, opened, column.name, g), strict=True))
@@ -72,13 +73,21 @@ def _frequencies(analysis: Describe, opened: Opened, groups: list[Any], present:
     return pd.DataFrame(rows).set_index(["column", *([] if analysis.by is None else [analysis.by.name]), "level"])
 
 
-def _warnings(analysis: Describe, groups: list[Any], present: list[int]) -> tuple[str, ...]:
+def _warnings(analysis: Describe, opened: Opened, groups: list[Any], present: list[int]) -> tuple[str, ...]:
     found = []
     gone = [str(group) for g, group in enumerate(groups) if g not in present]
     if gone and analysis.by:
         found.append(f"no rows have these declared levels of {analysis.by.name}, which were dropped: {', '.join(gone)}")
+    withheld = [c.name for i, c in enumerate(analysis.numeric) if opened.values["shape_withheld"][i, present].any()]
+    if withheld:
+        found.append(
+            f"no skewness and kurtosis of {', '.join(withheld)}{' in some groups' if analysis.by else ''}: with so few people or so "
+            "few possible values they would tell single values"
+        )
     without = [column.name for column in analysis.numeric if column.name not in analysis.grids]
-    if without:
+    if without and analysis.by_person:
+        found.append("no quartiles: the dictionary names a person column, and somebody with most of the rows would be the quartiles")
+    elif without:
         found.append(
             f"no quartiles of {', '.join(without)}: they need a column whose dictionary entry has a resolution (the step between "
             "recorded values) with at most 8192 steps between its bounds"

@@ -62,7 +62,7 @@ class Logit:
     def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> Logit:
         model = Model.read(question, dictionary, limits, VCOV)
         if not model.design.response_binary:
-            raise SpecError('logit needs a response with two values; declare it as type = "binary", or use ols')
+            raise SpecError('logit needs a response with two values, 0 and 1; declare it as type = "binary", or use ols')
         return cls(model, model.plan(_outputs(model), (_opened(model),), MOST_STEPS + 1))
 
     @property

@@ -107,9 +107,9 @@ class Model:
         )
 
     def _cells(self) -> tuple[Cell, ...]:
-        """The design's and the response's; where a two-valued response is fitted group by group, each of those groups too."""
+        """The design's and the response's, and those of the tables that follow from what is returned."""
         cells = self.design.cells + self.design.response_cells
-        return cells + saturation.table_cells(self.design, first=len(cells))
+        return cells + saturation.table_cells(self.design, len(cells), self.cov_params)
 
     # -- LOCAL ----------------------------------------------------------------------------------------------------------
 

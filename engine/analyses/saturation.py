@@ -1,55 +1,98 @@
-"""Models that return a table: a two-valued response fitted by as many coefficients as there are groups of people.
+"""Models that return tables: what their coefficients and (co)variances say of groups beyond the design's own cells.
 
-Their coefficients are the (log odds of the) proportions of every group, so each group's ones and zeros obey the rule for table
-cells.
+A two-valued response fitted by as many coefficients as there are groups of people returns the (log odds of the) proportion of
+every group. Beside that, a covariance V = s^2 (Z'Z)^-1 and the coefficients g return Z'Z = s^2 V^-1 and Z'y = Z'Z g: how many
+people two groups share, for every two terms of the model, and how many of each group have the response. A logistic fit returns
+the same, weighted. Where all predictors are groups, a few whole numbers lie behind the variances alone, which determine them. So
+all of these obey the rule for table cells:
+
+    saturated, two-valued response     every group by response
+    cov_params, or groups only         the groups of every two terms; those of every term by a two-valued response
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from engine.analyses.base import Cell
 from engine.errors import SpecError
 from engine.formula import Design
-from engine.formula.cells import MAX_CELLS, Grouping, Members, groupings
+from engine.formula.cells import Grouping, Members
+
+MOST_CELLS = 2000  # as many as a table may have
+
+Crossing = tuple[frozenset[str], bool]
+"""Columns whose groups are crossed, and whether with the response too."""
 
 
-def table_cells(design: Design, first: int) -> tuple[Cell, ...]:
-    """The groups by response of a saturated model, numbered from `first` in the plan; nothing for any other model.
+def table_cells(design: Design, first: int, cov_params: bool = False) -> tuple[Cell, ...]:
+    """The cells of those tables, numbered from `first` in the plan. Raises SpecError where they are too many.
 
     A level that nobody has excuses its groups, as in a table.
     """
-    divided = _divisions(design)
-    if not design.response_cells or not divided or len(design.names) < np.prod([len(g.labels) for g in divided]):
-        return ()
-    if len(design.names) * 2 > MAX_CELLS:
-        raise SpecError("The model divides people into too many groups. Use fewer factors or merge levels.")
+    divided = {grouping.column.name: grouping for grouping in design.groupings()}
+    terms = _largest((_names(design.groupings(term)), False) for term in design.terms)
+    found = set(_crossings(design, divided, [names for names, _ in terms], cov_params))
+    # Each of these has four cells or more, and one that is part of another is rare: enough to end before they are compared.
+    crossings = _largest(found, counted=terms) if len(found) <= MOST_CELLS else []
+    tables = [([divided[name] for name in divided if name in names], outcome) for names, outcome in crossings]
+    if len(found) > MOST_CELLS or sum(_size(table) * (1 + outcome) for table, outcome in tables) > MOST_CELLS:
+        advice = "Leave cov_params out, use" if cov_params else "Use"
+        raise SpecError(f"The model divides people into more than {MOST_CELLS} groups. {advice} fewer factors, or merge levels.")
     margins: list[Cell] = []
-    index: dict[tuple[tuple[str, bool], int], int] = {}
-    for grouping in divided:
+    index: dict[tuple[str, int], int] = {}
+    for grouping in {each.key: each for table, _ in tables for each in table if each.factor is not None}.values():
         for group, label in enumerate(grouping.labels):
-            own = first + len(margins)
-            index[grouping.key, group] = own
-            margins.append(Cell(label, grouping.members(group), (own,) if grouping.factor is not None else ()))
-    crossed = []
-    for groups in itertools.product(*(range(len(grouping.labels)) for grouping in divided)):
-        picked = list(zip(divided, groups, strict=True))
-        excuse = tuple(index[g.key, group] for g, group in picked if g.factor is not None)
-        for outcome in design.response_cells:
-            members = [g.members(group) for g, group in picked] + [outcome.members]
-            crossed.append(Cell("; ".join([*(g.labels[k] for g, k in picked), outcome.label]), _all(members), excuse))
-    return (*margins, *crossed)
+            own = index[grouping.column.name, group] = first + len(margins)
+            margins.append(Cell(label, grouping.members(group), (own,)))
+    cells = [cell for table, outcome in tables for cell in _cells(table, design.response_cells if outcome else (), index)]
+    return (*margins, *cells)
 
 
-def _divisions(design: Design) -> tuple[Grouping, ...]:
-    """How the predictors divide people, each column once; nothing if one of them is a measurement."""
-    meanings = tuple(design._meanings.values())
-    by_column = {grouping.column.name: grouping for grouping in groupings(meanings)}
-    if any(column.name not in by_column for meaning in meanings for column in meaning.columns):
-        return ()
-    return tuple(by_column.values())
+def _crossings(
+    design: Design, divided: Mapping[str, Grouping], terms: Sequence[frozenset[str]], cov_params: bool
+) -> Iterable[Crossing]:
+    """`terms`: the columns by which each term divides people, those within another one's left out."""
+    everything, two_valued = frozenset(divided), bool(design.response_cells)
+    groups_only = all(column.name in divided for meaning in design._meanings.values() for column in meaning.columns)
+    if groups_only and two_valued and everything and len(design.names) >= _size(divided.values()):
+        yield everything, True
+    if cov_params or groups_only:
+        yield from ((left | right, False) for left, right in itertools.combinations(terms, 2))
+        yield from ((names, True) for names in terms if two_valued and names)
+
+
+def _largest(crossings: Iterable[Crossing], counted: Sequence[Crossing] = ()) -> list[Crossing]:
+    """Without those whose cells are sums of cells of another one, or of one that is `counted` already."""
+    known: list[Crossing] = list(counted)
+    for names, outcome in sorted(crossings, key=lambda each: (-len(each[0]), not each[1], sorted(each[0]))):
+        if not any(names <= others and outcome <= wider for others, wider in known):
+            known.append((names, outcome))
+    return known[len(counted) :]
+
+
+def _names(crossed: Iterable[Grouping]) -> frozenset[str]:
+    return frozenset(each.column.name for each in crossed)
+
+
+def _size(crossed: Iterable[Grouping]) -> float:
+    return float(np.prod([float(len(each.labels)) for each in crossed]))
+
+
+def _cells(crossed: Sequence[Grouping], outcomes: Sequence[Cell], index: Mapping[tuple[str, int], int]) -> list[Cell]:
+    cells = []
+    for groups in itertools.product(*(range(len(grouping.labels)) for grouping in crossed)):
+        picked = list(zip(crossed, groups, strict=True))
+        labels, members = [g.labels[k] for g, k in picked], [g.members(k) for g, k in picked]
+        excuse = tuple(index[g.column.name, k] for g, k in picked if g.factor is not None)
+        if outcomes:
+            cells += [Cell("; ".join([*labels, each.label]), _all([*members, each.members]), excuse) for each in outcomes]
+        else:
+            cells.append(Cell("; ".join(labels), _all(members), excuse))
+    return cells
 
 
 def _all(members: list[Members]) -> Members:

@@ -17,8 +17,9 @@ from formulaic.parser.types import Term as FormulaTerm
 from engine.data.rows import Batch
 from engine.dictionary import Dictionary
 from engine.errors import FormulaError
-from engine.formula.cells import count_cells
-from engine.formula.expression import Factor, Interval, Numeric, Value, product
+from engine.formula.cells import Grouping, count_cells, groupings
+from engine.formula.expression import Factor, Interval, Numeric, product
+from engine.formula.shape import check_response, check_terms
 from engine.formula.structure import DesignColumn, Meaning, lay_out
 from engine.formula.syntax import Reader, parse_terms, split_sides
 
@@ -50,10 +51,10 @@ class Design:
     scale: np.ndarray
     response_center: float
     response_scale: float
-    response_binary: bool
+    response_binary: bool  # its values are 0 and 1
     terms: tuple[Term, ...]
     cells: tuple[Cell, ...]  # of the predictors
-    response_cells: tuple[Cell, ...]  # of a binary response: its zeros, its ones; never excused. Empty for any other
+    response_cells: tuple[Cell, ...]  # of a two-valued response, however it is written; never excused. Empty for any other
     _layout: tuple[DesignColumn, ...] = field(repr=False)
     _meanings: Meaning = field(repr=False)
     _response: Numeric | Factor | None = field(repr=False)
@@ -71,14 +72,15 @@ class Design:
             if factor.eval_method.value != "literal"
         }
         response, response_name = read_response(reader, left)
+        check_terms(([factor.expr for factor in term.factors] for term in terms), meanings)
         layout = lay_out(terms, meanings)
         columns = [column for _, of_term in layout for column in of_term]
         names = tuple(column.name for column in columns)
         intercept = names.index(INTERCEPT) if INTERCEPT in names else None
         center, scale = scale_columns(columns, meanings, intercept)
-        response_cells = count_cells([[response]]) if response is not None and _is_binary(response) else ()
+        binary = response is not None and _is_binary(response)
         y_center, y_scale = (
-            (0.0, 1.0) if response is None or response_cells else _scaling(response_interval(response), intercept is not None)
+            (0.0, 1.0) if response is None or binary else _scaling(response_interval(response), intercept is not None)
         )
         return cls(
             formula=canonical(response_name, terms),
@@ -90,10 +92,10 @@ class Design:
             scale=scale,
             response_center=y_center,
             response_scale=y_scale,
-            response_binary=bool(response_cells),
+            response_binary=binary,
             terms=_slices(layout, meanings),
             cells=count_cells([[meanings[factor.expr] for factor in term.factors if factor.expr in meanings] for term in terms]),
-            response_cells=tuple(replace(cell, absent_if=()) for cell in response_cells),
+            response_cells=_response_cells(response),
             _layout=tuple(columns),
             _meanings=meanings,
             _response=response,
@@ -146,6 +148,12 @@ class Design:
             offset[self.intercept] = self.response_center
         return transform, offset
 
+    def groupings(self, term: Term | None = None) -> tuple[Grouping, ...]:
+        """How a term, or all of them, divide people: each column once."""
+        layout = self._layout if term is None else self._layout[term.columns]
+        texts = dict.fromkeys(text for column in layout for text, _ in column.parts)
+        return tuple({each.column.name: each for each in groupings([self._meanings[text] for text in texts])}.values())
+
     def _evaluate(self, part: tuple[str, int | None], frame: pd.DataFrame) -> np.ndarray:
         meaning = self._meanings[part[0]]
         if isinstance(meaning, Factor):
@@ -170,6 +178,8 @@ def read_response(reader: Reader, left: str | None) -> tuple[Numeric | Factor | 
         )
     if not response.columns:
         raise FormulaError("The response must be a column of the dictionary.")
+    if not isinstance(response, Factor):
+        check_response(response)
     return response, named[0].expr
 
 
@@ -242,5 +252,13 @@ def _is_zero_one(meaning: Numeric | Factor) -> bool:
 
 
 def _is_binary(response: Numeric | Factor) -> bool:
-    """A factor of two levels, or a 0/1 column by itself (not a function of one)."""
-    return isinstance(response, Factor) or (isinstance(response, Value) and response.column.pair == (0.0, 1.0))
+    """A factor of two levels, or arithmetic over a two-valued column whose values are 0 and 1."""
+    if isinstance(response, Factor):
+        return True
+    (column,) = response.columns
+    return column.pair is not None and sorted(response.evaluate(pd.DataFrame({column.name: column.pair}))) == [0.0, 1.0]
+
+
+def _response_cells(response: Numeric | Factor | None) -> tuple[Cell, ...]:
+    """Who has either value of a two-valued response; an expression of a column is known where the column is."""
+    return tuple(replace(cell, absent_if=()) for cell in count_cells([[response]])) if response is not None else ()

@@ -20,6 +20,7 @@ from engine.dictionary import Column, Level
 from engine.errors import FormulaError
 
 Interval = tuple[float, float]
+SMALLEST = 1e-200
 
 
 class Numeric(Protocol):
@@ -129,8 +130,6 @@ class Function:
         floor, strict, advice = _DOMAINS.get(self.name, (-math.inf, False, ""))
         if low < floor or (strict and low <= floor):
             raise FormulaError(f"{self.name}() is undefined somewhere within the dictionary bounds of its argument. {advice}")
-        if self.name == "abs":
-            return (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
         with np.errstate(over="ignore"):
             return finite(float(FUNCTIONS[self.name](low)), float(FUNCTIONS[self.name](high)))
 
@@ -165,7 +164,6 @@ FUNCTIONS: dict[str, Callable[[np.ndarray | float], np.ndarray]] = {
     "log10": np.log10,
     "exp": np.exp,
     "sqrt": np.sqrt,
-    "abs": np.abs,
 }
 
 _LOG_ADVICE = "Use log1p(x), log(x + 1), or tighter bounds above 0."
@@ -194,11 +192,13 @@ def finite(low: float, high: float) -> Interval:
 
 
 def product(intervals: list[Interval]) -> Interval:
-    """The interval of a product of independent values."""
+    """The interval of a product of independent values. Refused where it vanishes: numbers below 1e-308 are rounded to steps."""
     low = high = 1.0
     for a, b in intervals:
         ends = [low * a, low * b, high * a, high * b]
         low, high = finite(min(ends), max(ends))
+        if max(abs(low), abs(high)) < SMALLEST:
+            raise FormulaError("A term vanishes within the dictionary bounds. Rescale a column, for example I(x * 100).")
     return low, high
 
 

@@ -40,6 +40,7 @@ from protocols.errors import PeerLost, PeerMisbehaved
 
 MAX_WAITING = 256  # open jobs of one researcher
 MAX_EARLY = 1024  # notices of one member about jobs that have not come here yet
+OLD_STATE = frozenset({"restarted", "expired"})  # also how a job ends that was charged after the backup now in use was made
 SENDER_AT_FAULT = frozenset({"policy", "internal", "storage", "stopped", "restarted"})
 
 
@@ -241,7 +242,7 @@ class Flow:
         loop = asyncio.get_running_loop()
         self.book.move(job, State.COMPUTING, session=link.agreement.session.hex())
         charged = [other.id for other in self.book if other.charged]
-        never = [other.id for other in self.book if other.ended and not other.charged]  # nobody has released them
+        never = [other.id for other in self.book if other.ended and not other.charged and other.code not in OLD_STATE]
 
         def progress(detail: str) -> None:
             loop.call_soon_threadsafe(self.book.progress, job, detail)

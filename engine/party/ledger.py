@@ -11,7 +11,7 @@ number of people (at most ten) by which its two row sets differ, and the gate lo
 
 Every hospital keeps digests of every release, of empty sets where it had no rows, and all parties charge before any releases. So a
 hospital that lacks one of an agreed comparison has lost it, and refuses: its people could be the whole difference. Only where its
-own books show that it never charged the job, nobody can have the answer, and there is nothing to compare with.
+own books show that the job ended here without a charge, nobody can have the answer, and there is nothing to compare with.
 """
 
 from __future__ import annotations

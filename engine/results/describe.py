@@ -17,6 +17,9 @@ from engine.results.base import WIDTH, Result, axes
 class DescribeResult(Result):
     """`table`: one row a column (and group) with n, missing, mean, sd, se, skewness, kurtosis, q1, median, q3.
 
+    Skewness and kurtosis are NaN where they would tell single values (engine/analyses/powers.py says when); a warning says so.
+    Quartiles are NaN below 40 people, without a grid, and where the dictionary names a person column.
+
     `frequencies`: n and percent of each level of the categories, None where no category was asked for. error_bound is that
     of the means.
     """

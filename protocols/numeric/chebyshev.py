@@ -48,9 +48,13 @@ class Series:
     def block(self) -> int:
         return len(self.blocks[0])
 
+    def block_peak(self, j: int) -> int:
+        """|A_j| <= block_peak(j), at `frac`."""
+        return sum(map(abs, self.blocks[j]))
+
     def peak(self, j: int) -> int:
         """|b_j| <= peak(j), at `frac`."""
-        return sum((i + 1) * sum(map(abs, row)) for i, row in enumerate(self.blocks[j:]))
+        return sum((i + 1) * self.block_peak(j + i) for i in range(len(self.blocks) - j))
 
 
 def series(f: Callable[[Decimal], Decimal], low: Fraction, high: Fraction, blocks: int, block: int, frac: int) -> Series:
@@ -73,40 +77,38 @@ def evaluate(mpc: Engine, x: Secret, functions: Sequence[Series]) -> Secret:
     """The functions of x, |x| <= 1, stacked on a new first axis; all of one block size and number, at x's scale."""
     k, m = functions[0].block, len(functions[0].blocks)
     T = _polynomials(mpc, x, k)
-    A = [_combinations(mpc, T[:k], [f.blocks[j] for f in functions]) for j in range(m)]
+    combined = _combinations(mpc, T[:k], functions)
+    A = [mpc.bounded(combined[j], max(f.block_peak(j) for f in functions) * T[1].bound, RANGE) for j in range(m)]
     peaks = [max(f.peak(j) for f in functions) + SLACK for j in range(m)]
+    y, twice_y = T[k], 2 * T[k]
     b, after = mpc.truncate(A[-1], x.frac), None
     for j in range(m - 2, -1, -1):
         b = mpc.bounded(b, peaks[j + 1], RANGE)
         addend = A[j] if after is None else A[j] - mpc.rescale_up(after, 2 * x.frac)
-        factor = T[k] * 2 if j else T[k]
-        b, after = mpc.mul_add(factor, b, addend, frac=x.frac), b
+        b, after = mpc.mul_add(twice_y if j else y, b, addend, frac=x.frac), b
     return mpc.bounded(b, peaks[0], RANGE)
 
 
 def _polynomials(mpc: Engine, x: Secret, k: int) -> list[Secret]:
-    """T_0 ... T_k, T_0 a public one; T_(a+b) = 2 T_a T_b - T_(a-b), as many at once as the known ones allow."""
+    """T_0 ... T_k, T_0 a public 1; T_(a+b) = 2 T_a T_b - T_(a-b), as many at once as the known ones allow."""
     one = (1 << x.frac) + SLACK
-    T = [mpc.constant(np.broadcast_to(np.int64(1), x.shape), limbs=x.limbs, frac=x.frac), mpc.bounded(x, one, RANGE)]
+    T = [mpc.constant(1, limbs=x.limbs, frac=x.frac), mpc.bounded(x, one, RANGE)]
     while len(T) <= k:
         top = len(T) - 1
-        pairs = [(top, n - top) for n in range(top + 1, min(2 * top, k) + 1)]
+        pairs = [(-(-n // 2), n // 2) for n in range(top + 1, min(2 * top, k) + 1)]
         products = mpc.mul(mpc.stack([T[a] for a, _ in pairs]), mpc.stack([T[b] for _, b in pairs]), frac=x.frac + 1)
         doubled = replace(products, frac=x.frac)
         T += [mpc.bounded(doubled[i] - T[a - b], one, RANGE) for i, (a, b) in enumerate(pairs)]
     return T
 
 
-def _combinations(mpc: Engine, T: list[Secret], coefficients: list[tuple[int, ...]]) -> Secret:
-    """sum_i a_i T_i for each row of coefficients, at twice the scale of T: exact and local."""
-    frac = T[0].frac
-    sums = []
-    for row in coefficients:
-        total = replace(T[0] * row[0], frac=2 * frac)
-        for a, t in zip(row[1:], T[1:], strict=True):
-            total = total + replace(t * a, frac=2 * frac)
-        sums.append(total)
-    return mpc.stack(sums)
+def _combinations(mpc: Engine, T: list[Secret], functions: Sequence[Series]) -> Secret:
+    """A_j of each function, (blocks, functions, *shape), at twice the scale of T: exact, local, one matrix product."""
+    table = np.array([row for rows in zip(*(f.blocks for f in functions), strict=True) for row in rows], dtype=object)
+    rows = mpc.stack([t.reshape(-1) for t in T[1:]])
+    frac = rows.frac
+    sums = replace(table[:, 1:] @ rows, frac=0) + (table[:, :1] << frac)
+    return replace(sums.reshape(-1, len(functions), *T[1].shape), frac=2 * frac)
 
 
 def _coefficients(f: Callable[[Decimal], Decimal], low: Decimal, high: Decimal, count: int) -> list[Decimal]:

@@ -46,7 +46,7 @@ def table(seed: int, rows: int = 80) -> pd.DataFrame:
 
 
 def test_a_guess_from_csv_and_parquet(tmp_path: Path) -> None:
-    dictionary, assumptions = infer(files(tmp_path, table(1), table(2).assign(only_b=1)))
+    dictionary, assumptions, own_names = infer(files(tmp_path, table(1), table(2).assign(only_b=1)))
     declared = dictionary.to_dict()["columns"]
     assert declared["age"] == {"type": "integer", "bounds": [0, 200]}
     assert declared["weight"] == {"type": "number", "bounds": [0.0, 200.0]}
@@ -63,7 +63,7 @@ def test_a_guess_from_csv_and_parquet(tmp_path: Path) -> None:
 
 
 def test_an_id_that_repeats_is_the_person(tmp_path: Path) -> None:
-    dictionary, assumptions = infer(files(tmp_path, pd.DataFrame({"id": [1, 1, 2], "x": [0, 1, 1]})))
+    dictionary, assumptions, _ = infer(files(tmp_path, pd.DataFrame({"id": [1, 1, 2], "x": [0, 1, 1]})))
     assert dictionary.person == "id"
     assert list(dictionary.columns) == ["x"]
     assert any("person column" in text for text in assumptions)

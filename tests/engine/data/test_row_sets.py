@@ -98,7 +98,7 @@ def test_spoiled_bytes_are_refused(spoil: str) -> None:
     elif spoil == "flip":
         data = data[:100] + bytes([data[100] ^ 1]) + data[101:]
     elif spoil == "version":
-        data = data.replace(b"unseen row set 1", b"unseen row set 0")
+        data = data.replace(b"unseen row set 2", b"unseen row set 1")
     else:
         key = bytes(32)
     with pytest.raises(ConfigError, match="Restore"):
