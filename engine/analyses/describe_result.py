@@ -81,12 +81,14 @@ def _warnings(analysis: Describe, opened: Opened, groups: list[Any], present: li
     withheld = [c.name for i, c in enumerate(analysis.numeric) if opened.values["shape_withheld"][i, present].any()]
     if withheld:
         found.append(
-            f"no skewness and kurtosis of {', '.join(withheld)}{' in some groups' if analysis.by else ''}: with so few people or so "
-            "few possible values they would tell single values"
+            f"no skewness and kurtosis of {', '.join(withheld)}{' in some groups' if analysis.by else ''}: with so few people or "
+            "so few possible values they would tell single values"
         )
     without = [column.name for column in analysis.numeric if column.name not in analysis.grids]
     if without and analysis.by_person:
-        found.append("no quartiles: the dictionary names a person column, and somebody with most of the rows would be the quartiles")
+        found.append(
+            "no quartiles: the dictionary names a person column, and somebody with most of the rows would be the quartiles"
+        )
     elif without:
         found.append(
             f"no quartiles of {', '.join(without)}: they need a column whose dictionary entry has a resolution (the step between "

@@ -5,9 +5,9 @@ skewness and kurtosis. They are added up about a point near the data and carried
 central moments from the exact integers, so that even a column far narrower than its bounds keeps the digits of float64.
 
 Four exact sums of ten values are ten values: few multisets of a grid share them. n values on a grid of v points form
-C(n + v - 1, v - 1) multisets; the sum of z^k takes at most n v^k values. So the third and fourth sum are opened only from `fewest`
-people on, where the multisets outnumber the values of all four sums by 2^20; below, they are multiplied by 0 on shares. A column
-whose every value obeys the rule for table cells has no such bound: its frequencies are allowed to be known.
+C(n + v - 1, v - 1) multisets; the sum of z^k takes at most n v^k values. So the third and fourth sum are opened only from
+`fewest` people on, where the multisets outnumber the values of all four sums by 2^20; below, they are multiplied by 0 on shares.
+A column whose every value obeys the rule for table cells has no such bound: its frequencies are allowed to be known.
 """
 
 from __future__ import annotations

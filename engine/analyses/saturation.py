@@ -3,11 +3,11 @@
 A two-valued response fitted by as many coefficients as there are groups of people returns the (log odds of the) proportion of
 every group. Beside that, a covariance V = s^2 (Z'Z)^-1 and the coefficients g return Z'Z = s^2 V^-1 and Z'y = Z'Z g: how many
 people two groups share, for every two terms of the model, and how many of each group have the response. A logistic fit returns
-the same, weighted. Where all predictors are groups, a few whole numbers lie behind the variances alone, which determine them. So
-all of these obey the rule for table cells:
+the same, weighted. Where all predictors have listed values, a few whole numbers lie behind the variances alone, which determine
+them (beside a measurement, whose sums are unknown, they do not by themselves). So all of these obey the rule for table cells:
 
     saturated, two-valued response     every group by response
-    cov_params, or groups only         the groups of every two terms; those of every term by a two-valued response
+    cov_params, or listed values only  the groups of every two terms; those of every term by a two-valued response
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def _crossings(
 ) -> Iterable[Crossing]:
     """`terms`: the columns by which each term divides people, those within another one's left out."""
     everything, two_valued = frozenset(divided), bool(design.response_cells)
-    groups_only = all(column.name in divided for meaning in design._meanings.values() for column in meaning.columns)
-    if groups_only and two_valued and everything and len(design.names) >= _size(divided.values()):
+    undivided = [c for meaning in design._meanings.values() for c in meaning.columns if c.name not in divided]
+    if not undivided and two_valued and everything and len(design.names) >= _size(divided.values()):
         yield everything, True
-    if cov_params or groups_only:
+    if cov_params or all(column.values is not None for column in undivided):
         yield from ((left | right, False) for left, right in itertools.combinations(terms, 2))
         yield from ((names, True) for names in terms if two_valued and names)
 

@@ -85,9 +85,7 @@ class FrameSource:
         best = pd.Series(status).groupby(identities).min().to_numpy()
         tally(counts, np.bincount(best, minlength=4))
 
-    def _blocks(
-        self, query: Query, used: np.ndarray, identities: np.ndarray, rows: np.ndarray | None = None
-    ) -> Iterator[Block]:
+    def _blocks(self, query: Query, used: np.ndarray, identities: np.ndarray, rows: np.ndarray | None = None) -> Iterator[Block]:
         for start in range(0, len(used), self._batch_rows):
             chosen = used[start : start + self._batch_rows]
             values = {name: self._values[name][chosen] for name in query.columns}

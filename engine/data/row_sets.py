@@ -7,8 +7,9 @@ in one and not in the other, up to a limit.
 An invertible Bloom lookup table (Goodrich and Mitzenmacher 2011; set difference after Eppstein, Goodrich, Uyeda and Varghese
 2011) of four sub-tables of 256 cells. An element is the AES encryption of a block under the hospital's key; it adds itself and a
 1 to one cell of each sub-table, named by its first four bytes. Subtracting two digests leaves the difference; a cell that holds
-copies of a single element divides by its count into a block that decrypts to the padding and belongs into this cell, which a wrong
-block does with probability 2^-40 (2^-72 for rows). Peeling such cells decodes far more than the elements the rule asks about.
+copies of a single element divides by its count into a block that decrypts to the padding and belongs into this cell, which a
+wrong block does with probability 2^-40 (2^-72 for rows). Peeling such cells decodes far more than the elements the rule asks
+about.
 
     block of a row       its identity (8 bytes, even)    zeros (8 bytes)
     block of a person    whose (8 bytes, odd)            which rows (4 bytes)    zeros (4 bytes)
@@ -139,7 +140,8 @@ class _Difference:
 
     def size(self, limit: int) -> int:
         decryptor = Cipher(algorithms.AES128(self.key[:16]), modes.ECB()).decryptor()  # noqa: S305  single blocks, no message
-        rows, people = 0, set()
+        rows = 0
+        people: set[int] = set()
         todo = {cell for cell, (count, _) in self.cells.items() if count}
         while todo and rows + len(people) < limit:
             pure = self._pure(todo.pop(), decryptor)

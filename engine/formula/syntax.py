@@ -184,7 +184,7 @@ class Reader:
         if isinstance(node.op, ast.Pow):
             exponent = self._numeric(node.right, aliases, depth + 1)
             if exponent.columns or abs(exponent.interval()[0]) > MAX_EXPONENT:
-                raise FormulaError(f"An exponent is a number between -{MAX_EXPONENT} and {MAX_EXPONENT}.")
+                raise FormulaError("An exponent is a plain number such as 2 or 0.5; the third power is the highest.")
             return Power(left, exponent.interval()[0])
         if type(node.op) not in _OPERATORS:
             raise FormulaError(f"An operator in the formula is not allowed; use + - * / **. {ALLOWED}")

@@ -9,9 +9,9 @@ An announcement names public things only (job ids, column sets and groups of que
 hashes; the union, sorted, is the list of comparisons that all parties expect. For each comparison a hospital contributes the
 number of people (at most ten) by which its two row sets differ, and the gate looks at the sum, on shares.
 
-Every hospital keeps digests of every release, of empty sets where it had no rows, and all parties charge before any releases. So a
-hospital that lacks one of an agreed comparison has lost it, and refuses: its people could be the whole difference. Only where its
-own books show that the job ended here without a charge, nobody can have the answer, and there is nothing to compare with.
+Every hospital keeps digests of every release, of empty sets where it had no rows, and all parties charge before any releases. So
+a hospital that lacks one of an agreed comparison has lost it, and refuses: its people could be the whole difference. Only where
+its own books show that the job ended here without a charge, nobody can have the answer, and there is nothing to compare with.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ def job_tag(job: str) -> bytes:
     return hashlib.sha256(b"unseen compared job v1\0" + job.encode()).digest()[:TAG]
 
 
-def concerning(
-    row_sets: Sequence[RowSet], earlier: Sequence[EarlierRowSet], where: str | None = None
-) -> dict[bytes, Comparison]:
+def concerning(row_sets: Sequence[RowSet], earlier: Sequence[EarlierRowSet], where: str | None = None) -> dict[bytes, Comparison]:
     """My digests that have another `where` than the job, or share a column with one of its row sets, by name."""
     found: dict[bytes, Comparison] = {}
     for index, row_set in enumerate(row_sets):

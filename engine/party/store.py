@@ -46,10 +46,8 @@ class Store:
             raise StorageFailed("a stored question is not the one that was submitted; restore the state folder from a backup")
         return signed
 
-    def put_release(
-        self, job: str, release: bytes, row_sets: Mapping[tuple[str, ...], bytes], where: str | None = None
-    ) -> None:
-        """Digests first: a release without them could not be compared with later ones. `where`: canonical. Raises StorageFailed."""
+    def put_release(self, job: str, release: bytes, row_sets: Mapping[tuple[str, ...], bytes], where: str | None = None) -> None:
+        """Digests first: a release without them could not be compared with later ones. Raises StorageFailed."""
         entries = [[list(columns), where, base64.b64encode(digest).decode()] for columns, digest in row_sets.items()]
         self._write(job, ROW_SETS, canonical.to_bytes(entries))
         self._write(job, RELEASE, release)

@@ -30,6 +30,7 @@ from functools import cache
 import numpy as np
 
 from protocols.engine import Engine, Secret
+from protocols.errors import MisuseError
 
 SLACK = 1 << 12  # units, for truncations
 NODES = 128  # of the discrete orthogonality that gives the coefficients; a power of two
@@ -76,9 +77,11 @@ def series(f: Callable[[Decimal], Decimal], low: Fraction, high: Fraction, block
 def evaluate(mpc: Engine, x: Secret, functions: Sequence[Series]) -> Secret:
     """The functions of x, |x| <= 1, stacked on a new first axis; all of one block size and number, at x's scale."""
     k, m = functions[0].block, len(functions[0].blocks)
+    if any((f.block, len(f.blocks), f.frac) != (k, m, x.frac) for f in functions):
+        raise MisuseError("functions evaluated together share their blocks and the scale of x")
     T = _polynomials(mpc, x, k)
     combined = _combinations(mpc, T[:k], functions)
-    A = [mpc.bounded(combined[j], max(f.block_peak(j) for f in functions) * T[1].bound, RANGE) for j in range(m)]
+    A = [mpc.bounded(combined[j], max(f.block_peak(j) for f in functions) * _one(x), RANGE) for j in range(m)]
     peaks = [max(f.peak(j) for f in functions) + SLACK for j in range(m)]
     y, twice_y = T[k], 2 * T[k]
     b, after = mpc.truncate(A[-1], x.frac), None
@@ -91,7 +94,7 @@ def evaluate(mpc: Engine, x: Secret, functions: Sequence[Series]) -> Secret:
 
 def _polynomials(mpc: Engine, x: Secret, k: int) -> list[Secret]:
     """T_0 ... T_k, T_0 a public 1; T_(a+b) = 2 T_a T_b - T_(a-b), as many at once as the known ones allow."""
-    one = (1 << x.frac) + SLACK
+    one = _one(x)
     T = [mpc.constant(1, limbs=x.limbs, frac=x.frac), mpc.bounded(x, one, RANGE)]
     while len(T) <= k:
         top = len(T) - 1
@@ -102,12 +105,17 @@ def _polynomials(mpc: Engine, x: Secret, k: int) -> list[Secret]:
     return T
 
 
+def _one(x: Secret) -> int:
+    """|T_i| <= 1, at x's scale, truncations included."""
+    return (1 << x.frac) + SLACK
+
+
 def _combinations(mpc: Engine, T: list[Secret], functions: Sequence[Series]) -> Secret:
     """A_j of each function, (blocks, functions, *shape), at twice the scale of T: exact, local, one matrix product."""
     table = np.array([row for rows in zip(*(f.blocks for f in functions), strict=True) for row in rows], dtype=object)
     rows = mpc.stack([t.reshape(-1) for t in T[1:]])
     frac = rows.frac
-    sums = replace(table[:, 1:] @ rows, frac=0) + (table[:, :1] << frac)
+    sums = replace(mpc.matmul(rows.T, table[:, 1:].T).T, frac=0) + (table[:, :1] << frac)
     return replace(sums.reshape(-1, len(functions), *T[1].shape), frac=2 * frac)
 
 

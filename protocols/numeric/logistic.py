@@ -3,23 +3,24 @@
 Both functions fold onto a = |eta|, where they decay:
     sigmoid(eta) = s + (1 - 2s) q,    q = 1 / (1 + exp(-a)),    s = 1 where eta < 0,
     log(1 + exp(eta)) = max(eta, 0) + log(1 + exp(-a)),
-and q and log(1 + exp(-a)) are Chebyshev series of degree 27 on [0, L], L = 128 / 7 = 18.3 (chebyshev.py; the nearest singularity,
-i pi, allows a factor 1.8 a degree). The three comparisons eta < 0, eta > L, eta < -L are one; with their bits s, o, u the clamp and
-the map to [-1, 1] are one product,
+and q and log(1 + exp(-a)) are Chebyshev series of degree 27 on [0, L], L = 128 / 7 = 18.3 (chebyshev.py; the nearest
+singularity, i pi, allows a factor 1.8 a degree). The three comparisons eta < 0, eta > L, eta < -L are made at once; with their
+bits s, o, u the clamp and the map to [-1, 1] are one product,
     x = 2 min(a, L) / L - 1 = (7 / 64) (1 - 2s - o + u) eta + 2 (o + u) - 1.
 
-Domain: every eta in its stated bound (2^90 at most). Beyond L the clamp answers with the value at L, and says so.
-Error: sigmoid 3.2e-8 (2.0e-8 the series, 1.1e-8 the clamp), slope the same times |1 - 2p|, log(1 + exp) 2.4e-8, and for truncations
-less than 6e-8 whatever the shares (about 1e-8 is seen). A value may leave [0, 1] or [0, 1/4] by as much, never its stated bound.
-Adversary: one semi-honest compute party. Leaks nothing but the masked openings, below 2^61 each: 2^-60 an eta, 2^-43 for 10^5.
-Rounds: a comparison (8 at 40 bits), 1, 7 for the series, 1 for the answers. Bytes: for each eta 3 comparisons, 11 truncations for
-the sigmoid, 12 with its slope, 4 and an exact product more with log(1 + exp).
+Domain: any eta within its stated bound. Beyond L the clamp answers with the value at L (for log(1 + exp) the exact asymptote
+and the value at L), and says so.
+Error: sigmoid and slope 3e-8 (1.9e-8 the series, 1.1e-8 the clamp), log(1 + exp) 2.1e-8; truncations add 1.3e-8 as a rule, and less
+than 1.3e-7 if all of them erred together. A value may leave [0, 1] or [0, 1/4] by as much, never its stated bound.
+Adversary: one semi-honest compute party. Leaks nothing but the masked openings: 2^-65 an eta, 2^-48 for 10^5 of them.
+Rounds: a comparison (8 at 40 bits), 1, 7 for the series, 1 for the answers, 1 more for log(1 + exp). Bytes: for each eta three
+comparisons, 11 truncations and an exact product for the sigmoid alone, 13 truncations with its slope, 4 more and an exact
+product with log(1 + exp).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 
@@ -36,7 +37,7 @@ SLACK = 1 << 8  # units: the error above is within 2^-20
 
 @dataclass(frozen=True)
 class Logistic:
-    """`p` = sigmoid(eta), its `slope` p (1 - p), `softplus` = log(1 + exp(eta)) where asked for, and 1 where |eta| was `clamped`."""
+    """`p` = sigmoid(eta), its `slope` p (1 - p), `softplus` = log(1 + exp(eta)) where asked for; 1 where |eta| was `clamped`."""
 
     p: Secret
     slope: Secret

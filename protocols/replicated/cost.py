@@ -8,10 +8,11 @@ constant, products with public integers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from protocols import ring
+from protocols.engine import SMALL
 from protocols.session import COMPUTE
 
 
@@ -37,7 +38,7 @@ def reshare(shape: tuple[int, ...]) -> Cost:
 
 
 def masked_opening(shape: tuple[int, ...]) -> Cost:
-    """truncate, a product with truncation, lift: four elements."""
+    """truncate, a product with truncation (also mul_add), lift, row_products (of the entries opened): four elements."""
     size = 8 * math.prod(shape)
     return Cost(1, (size, 2 * size, size))
 
@@ -63,6 +64,12 @@ def totals(length: int, limbs: int, hospitals: Sequence[int]) -> Cost:
     """What the compute parties send each other for one contribution of `length` elements: each its own, if it holds data."""
     size = 8 * length * limbs
     sent = [size if party in hospitals else 0 for party in COMPUTE]
+    return Cost(1, (sent[0], sent[1], sent[2]))
+
+
+def rows(lengths: Mapping[int, int]) -> Cost:
+    """What the compute parties send each other when hospitals share rows, {hospital: elements}: each its own."""
+    sent = [8 * SMALL * lengths.get(party, 0) for party in COMPUTE]
     return Cost(1, (sent[0], sent[1], sent[2]))
 
 

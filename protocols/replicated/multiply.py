@@ -43,10 +43,7 @@ def row_products(session: Session, x: Shares, y: Shares, symmetric: bool, bound:
 
     `symmetric`: the product is; one triangle is opened.
     """
-    if x is y:
-        additive = native.gram_shares(*x)
-    else:
-        additive = native.matmul_shares(transposed(x.own), transposed(x.next), *y)
+    additive = native.gram_shares(*x) if x is y else native.matmul_shares(transposed(x.own), transposed(x.next), *y)
     if not symmetric:
         return lift_additive(session, additive, bound)
     lifted = lift_additive(session, upper_triangle(additive), bound)

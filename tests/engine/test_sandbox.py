@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import stat
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from engine.cli.main import app
 from engine.dictionary import Dictionary
 from engine.errors import ConfigError
 from engine.party import config as party_config
+from engine.sandbox_daemons import environment
 from engine.sandbox_files import Choices, free_ports, lay_out, make_identities, member_name, named, rows_log2, write
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -49,6 +53,15 @@ def test_every_members_configuration_is_one_that_the_daemon_accepts(files, tmp_p
         assert loaded.listen == charter.member(party).address
         assert loaded.policy.approve == "automatic"
         assert loaded.data == {"source": layout.hospitals[party].name}
+
+
+def test_own_names_stand_in_every_hospitals_configuration(files, tmp_path):
+    layout = lay_out(tmp_path / "study", dict(list(files.items())[:2]))
+    own = {"age": 'Age "now"\x7f (years) 😀'}
+    write(layout, make_identities(layout), DICTIONARY, Choices(), own)
+    for name in layout.hospitals:
+        assert party_config.load(layout.config(name)).data["columns"] == own
+    assert party_config.load(layout.config("compute-3")).data is None
 
 
 def test_folders_are_private_and_hold_their_own_copy_of_the_data(files, tmp_path):
@@ -187,8 +200,48 @@ def test_the_shell_gives_the_same_answer(lung, tmp_path):
     found = CliRunner().invoke(app, ["submit", str(question), "--json"], env=environment)
     assert found.exit_code == 0, found.stderr
     answer = json.loads(found.stdout)
-    assert answer["params"]["age"] == study.ols("time ~ age").params["age"]
+    other_job = study.ols("time ~ age").params["age"]  # whose truncation rounds at random
+    assert abs(answer["params"]["age"] - other_job) < 1e-9 * abs(other_job)
     assert answer["job"][:12] in CliRunner().invoke(app, ["jobs"], env=environment).stdout
+
+
+def test_names_with_spaces_a_plain_dict_and_the_end_of_a_parent(tmp_path):
+    """A sandbox that is killed leaves no daemon behind."""
+    generator = np.random.default_rng(2)
+    frames = {name: pd.DataFrame({"Age (years)": generator.integers(20, 80, 200)}) for name in ("north", "south")}
+    with unseen.sandbox(frames) as study:
+        assert "called Age_years here" in study.assumptions[0]
+        found = study.describe(["Age_years"]).to_frame().loc["Age_years"]
+        pooled = pd.concat(frames.values())["Age (years)"]
+        assert (found["median"], found["n"]) == (pooled.median(), len(pooled))
+    for name, frame in frames.items():
+        frame.set_axis(["age"], axis=1).to_csv(tmp_path / f"{name}.csv", index=False)
+    script = f"""
+import os, signal, unseen
+box = unseen.sandbox({[str(tmp_path / f"{name}.csv") for name in frames]}, {DICTIONARY.to_dict()}, {str(tmp_path / "study")!r})
+with box as study:
+    assert study.describe(["age"]).nobs == 400
+    print(*box.processes.values(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], env=environment(), stdout=subprocess.PIPE, timeout=120, check=False)
+    assert ended.returncode == -signal.SIGKILL  # and stdout is at its end: nobody holds it any more
+    assert len(ended.stdout.split()) == 3
+    for process in map(int, ended.stdout.split()):
+        assert _ends(process)
+    assert '"stopped"' in (tmp_path / "study" / "north" / "daemon.log").read_text()
+
+
+def _ends(process, seconds=20):
+    """Wait for the end of a process that is nobody's child here any more."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], seconds)[0])
+    finally:
+        os.close(handle)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from protocols.numeric import solve as solver
 from protocols.numeric.solve import inverse, solve
 from protocols.plaintext import Clear, Plaintext
 from tests.protocols.three_parties import in_the_clear, on_shares
+from tests.protocols.worst import Worst
 
 PRECISION = 320
 
@@ -141,24 +142,6 @@ def test_solve_clamps_and_says_so() -> None:
         np.testing.assert_array_equal(released["clamped"].ints.astype(bool), np.abs(expected) > 4)
         assert released["clamped"].ints.any()
         assert released["x"].bound == 4 * 2**64
-
-
-class Worst(Plaintext):
-    """The plaintext engine with truncations as far off as they may be, and every stated bound checked on the values."""
-
-    def __init__(self, error: int) -> None:
-        super().__init__()
-        self.error = native.from_ints(error, LARGE)
-        self.signs = np.random.default_rng(0)
-
-    def _drop(self, x: Clear, bits: int, bound: int) -> Clear:
-        shape = x.value.shape[:-1]
-        sign = native.from_ints(self.signs.choice(np.array([-1, 1], dtype=object), size=shape), LARGE)
-        return Clear(native.add(super()._drop(x, bits, bound).value, native.mul(self.error, sign)))
-
-    def bounded(self, x: Secret, bound: int, because: str) -> Secret:
-        assert max(map(abs, native.to_ints(x.data.value).ravel())) <= bound, because
-        return super().bounded(x, bound, because)
 
 
 SPREADS = {"well": spread(8, 10), "ill": spread(8, 1e12), "wide": spread(60, 1e15)}

@@ -96,6 +96,14 @@ def test_zero_passes_only_where_the_level_is_absent() -> None:
         crosstab([[40, 0], [30, 10]])
 
 
+def test_margins_and_cells_leave_their_own_row_sets() -> None:
+    from engine.dictionary import Dictionary
+
+    plan = analysis_of(Dictionary.parse({"columns": COLUMNS}), "crosstab", formula="arm ~ dead").plan
+    assert [row_set.group for row_set in plan.row_sets] == ["", *(cell.label for cell in plan.cells)]
+    assert len(plan.row_sets) == 1 + 3 + 2 + 6
+
+
 def test_one_row_alone_is_no_table() -> None:
     with pytest.raises(NotEstimable):
         crosstab([[40, 20]])

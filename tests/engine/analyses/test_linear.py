@@ -76,7 +76,7 @@ def test_heteroscedasticity_robust_covariances(formula: str, vcov: str, cov_para
 
 
 def test_clusters_are_people_of_a_hospital() -> None:
-    formula = "age ~ active + male + baseline"
+    formula = "age ~ active + baseline + C(center)"
     found, pooled = ask_set("respiratory", "ols", formula=formula, options={"vcov": "cluster", "cov_params": True})
     groups = pd.factorize(pooled["person"])[0]
     truth = reference(formula, pooled, cov_type="cluster", cov_kwds={"groups": groups})
@@ -91,11 +91,106 @@ def test_clusters_are_people_of_a_hospital() -> None:
 
 
 def test_the_whole_covariance_opens_only_when_asked_for() -> None:
-    found, pooled = ask_set("birthwt", "ols", formula=f"bwt ~ {BIRTHWT}", options={"cov_params": True})
-    truth = reference(f"bwt ~ {BIRTHWT}", pooled).cov_params()
+    formula = "bwt ~ age + lwt + C(race) + smoke"
+    found, pooled = ask_set("birthwt", "ols", formula=formula, options={"cov_params": True})
+    truth = reference(formula, pooled).cov_params()
     assert largest(found.cov_params.loc[truth.index, truth.index] / truth - 1) < 1e-8
-    plain, _ = ask_set("birthwt", "ols", formula=f"bwt ~ {BIRTHWT}")
+    plain, _ = ask_set("birthwt", "ols", formula=formula)
     assert plain.cov_params is None
+
+
+# -- tables that follow from what a fit returns -----------------------------------------------------------------------------
+
+GROUPED: dict[str, Any] = {
+    "x": {"type": "number", "bounds": [0, 100]},
+    "y": {"type": "number", "bounds": [-100, 100]},
+    "group": {"type": "category", "levels": ["a", "b", "c", "none"]},
+    **{name: {"type": "binary"} for name in ("sick", "treated", "old")},
+    "grade": {"type": "integer", "bounds": [0, 2], "levels": [0, 1, 2]},
+}
+
+
+def grouped(both: int, first: str, second: str, n: int = 600) -> pd.DataFrame:
+    """So many people have a 1 in both columns (and in `old` beside); every other combination is frequent."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": rng.uniform(0, 100, n), "y": rng.normal(size=n), "group": rng.choice(["a", "b", "c"], n)})
+    for name in ("sick", "treated", "old"):
+        frame[name] = rng.integers(0, 2, n)
+    frame["grade"] = rng.integers(0, 3, n)
+    clash = frame.index[(frame[first] == 1) & (frame[second] == 1) & (frame["old"] == 1)]
+    for_others = frame.index[(frame[first] == 1) & (frame[second] == 1) & (frame["old"] == 0)]
+    frame.loc[for_others, first] = 0
+    frame.loc[clash[both:], first] = 0
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("formula", "cov_params"),
+    [
+        ("y ~ sick + treated + x", True),
+        ("y ~ sick:x + treated", True),
+        ("y ~ C(sick) + treated + x", True),
+        ("y ~ sick + treated", False),
+        ("y ~ C(sick) + C(treated) + group", False),
+        ("y ~ sick + treated + grade", False),
+        ("sick ~ treated + x", True),
+        ("I(1 * sick) ~ treated + x", True),
+        ("I(3 - 2 * sick) ~ treated", False),
+        ("log(sick + 1) ~ treated + group", False),
+    ],
+)
+def test_a_pair_of_groups_obeys_the_table_rule_where_the_answer_returns_its_table(formula: str, cov_params: bool) -> None:
+    """X'X and X'y follow from coefficients and covariance; with groups only, their whole numbers from the variances."""
+    options = {"cov_params": cov_params}
+    with pytest.raises(RefusedByDisclosureRules):
+        ask(split(grouped(9, "sick", "treated")), {"columns": GROUPED}, "ols", formula=formula, options=options)
+    answered = ask(split(grouped(10, "sick", "treated")), {"columns": GROUPED}, "ols", formula=formula, options=options)
+    assert (answered.cov_params is not None) is cov_params
+
+
+@pytest.mark.parametrize("formula", ["y ~ sick + treated + x", "sick ~ treated + x"])
+def test_beside_a_measurement_pairs_count_for_the_covariance_only(formula: str) -> None:
+    assert ask(split(grouped(9, "sick", "treated")), {"columns": GROUPED}, "ols", formula=formula).nobs == 600
+
+
+def test_terms_are_crossed_whole() -> None:
+    """X'X of y ~ sick:old + treated holds the number who are sick, old and treated, though each two of these are frequent."""
+    frame = grouped(9, "sick", "treated")
+    frame = pd.concat([frame, frame[frame.old == 0].assign(sick=1, treated=1)], ignore_index=True)
+    pairs = {"formula": "y ~ sick + old + treated + x", "options": {"cov_params": True}}
+    assert ask(split(frame), {"columns": GROUPED}, "ols", **pairs).nobs == len(frame)
+    with pytest.raises(RefusedByDisclosureRules):
+        ask(split(frame), {"columns": GROUPED}, "ols", **pairs | {"formula": "y ~ sick*old + treated + x"})
+
+
+def test_a_level_that_nobody_has_excuses_its_pairs() -> None:
+    found = ask(split(grouped(10, "sick", "treated")), {"columns": GROUPED}, "ols", formula="sick ~ group + treated")
+    assert found.dropped == ("group[T.none]",)
+
+
+def test_every_pair_is_counted_once() -> None:
+    question = analysis_of(
+        Dictionary.parse({"columns": GROUPED}), "ols", formula="sick ~ group*treated + C(old) + x", options={"cov_params": True}
+    )
+    labels = [cell.label for cell in question.plan.cells]
+    crossed = [label for label in labels if ";" in label]
+    assert len(set(crossed)) == len(crossed) == 4 * 2 * 2 + 4 * 2 * 2 + 2 * 2  # group treated old; group treated sick; old sick
+    assert "group is a; treated = 1; old is 0" in crossed
+    assert "old is 1; sick = 0" in crossed
+
+
+@pytest.mark.parametrize(("options", "advice"), [({"cov_params": True}, "Leave cov_params out"), ({}, "Use fewer factors")])
+def test_too_many_pairs_are_refused_with_advice(options: dict[str, Any], advice: str) -> None:
+    columns: dict[str, Any] = {f"b{i}": {"type": "binary"} for i in range(40)} | {"y": {"type": "number", "bounds": [0, 1]}}
+    formula = "y ~ " + " + ".join(name for name in columns if name != "y")
+    with pytest.raises(SpecError, match=advice):
+        analysis_of(Dictionary.parse({"columns": columns}), "ols", formula=formula, options=options)
+
+
+def test_the_classical_birth_weight_model_keeps_its_covariance_to_itself() -> None:
+    """Five mothers both smoked and had hypertension: their table is refused, and so is what returns it."""
+    with pytest.raises(RefusedByDisclosureRules):
+        ask_set("birthwt", "ols", formula=f"bwt ~ {BIRTHWT}", options={"cov_params": True})
 
 
 # -- NIST StRD (below the gate's default floors) -------------------------------------------------------------------------

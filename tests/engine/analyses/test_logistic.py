@@ -59,7 +59,7 @@ def test_everything_equals_statsmodels(dataset: str, formula: str) -> None:
 @pytest.mark.parametrize("cov_params", [False, True])
 @pytest.mark.parametrize("vcov", ["HC0", "cluster"])
 def test_robust_covariances(vcov: str, cov_params: bool) -> None:
-    formula = QUESTIONS[2][1]
+    formula = "outcome ~ active + age + baseline + C(center)"
     found, pooled = ask_set("respiratory", "logit", formula=formula, options={"vcov": vcov, "cov_params": cov_params})
     extra = {"cov_kwds": {"groups": pd.factorize(pooled["person"])[0]}} if vcov == "cluster" else {}
     truth = reference(formula, pooled, cov_type=vcov, **extra)
@@ -121,6 +121,29 @@ def test_a_saturated_model_obeys_the_table_rule() -> None:
         ask(split(few), {"columns": COLUMNS}, "logit", formula="y ~ b")
     assert ask(split(frame.drop(ones[10:])), {"columns": COLUMNS}, "logit", formula="y ~ b").events > 10
     assert ask(split(few), {"columns": COLUMNS}, "logit", formula="y ~ b + x").events > 10
+
+
+def test_a_response_written_as_an_expression_is_the_same_question() -> None:
+    frame = synthetic()
+    plain, written = (ask(split(frame), {"columns": COLUMNS}, "logit", formula=f"{y} ~ x") for y in ("y", "I(1 * y)"))
+    assert written.params.tolist() == plain.params.tolist()
+    turned = ask(split(frame), {"columns": COLUMNS}, "logit", formula="I(1 - y) ~ x")
+    assert largest(turned.params + plain.params) < 1e-9 * largest(plain.params)
+    few = frame.drop(frame.index[(frame.b == 1) & (frame.y == 1)][9:])
+    with pytest.raises(RefusedByDisclosureRules):
+        ask(split(few), {"columns": COLUMNS}, "logit", formula="I(1 * y) ~ b")
+    with pytest.raises(SpecError, match="0 and 1"):
+        analysis_of(Dictionary.parse({"columns": COLUMNS}), "logit", formula="I(2 * y) ~ x")
+
+
+@pytest.mark.parametrize(("formula", "cov_params"), [("y ~ b + x", True), ("y ~ b + group", False)])
+def test_groups_by_response_obey_the_table_rule_where_the_fit_returns_them(formula: str, cov_params: bool) -> None:
+    frame = synthetic()
+    ones = frame.index[(frame.b == 1) & (frame.y == 1)]
+    options = {"cov_params": cov_params}
+    with pytest.raises(RefusedByDisclosureRules):
+        ask(split(frame.drop(ones[9:])), {"columns": COLUMNS}, "logit", formula=formula, options=options)
+    assert ask(split(frame.drop(ones[10:])), {"columns": COLUMNS}, "logit", formula=formula, options=options).events > 10
 
 
 def test_nine_events_refuse() -> None:

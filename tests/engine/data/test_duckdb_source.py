@@ -63,8 +63,9 @@ def taken(source: DataSource, query: Query) -> tuple[RowCounts, pd.DataFrame]:
     frames = []
     for batch in rows:
         frame = batch.frame.assign(identity=batch.identities)
-        frames.append(frame if batch.persons is None else frame.assign(person=batch.persons))
-    columns = [*query.columns, "identity"]
+        assert (batch.row_identities is None) == (batch.persons is None)
+        frames.append(frame if batch.persons is None else frame.assign(person=batch.persons, row=batch.row_identities))
+    columns = [*query.columns, "identity", *(["row"] if frames and "row" in frames[0] else [])]
     if not frames:
         return rows.counts, pd.DataFrame(columns=columns)
     together = pd.concat(frames, ignore_index=True)
@@ -163,6 +164,19 @@ def test_rows_keep_their_identity_in_queries_about_other_columns(tmp_path: Path)
         (old,) = source.rows(Query(("weight", "sex"), (), Condition.parse("age > 60", BY_ROW)))
     assert set(old.identities.tolist()) < set(all_rows.identities.tolist())
     assert np.all(all_rows.identities & np.uint64(1) == 0)
+
+
+@pytest.mark.parametrize("by_duckdb", [True, False])
+def test_the_rows_of_a_person_keep_their_identity_too(tmp_path: Path, by_duckdb: bool) -> None:
+    table = visits(200, people=30)
+    source: DataSource = FrameSource(table, BY_PERSON)
+    if by_duckdb:
+        source = open_source(write(tmp_path, table, "csv"), BY_PERSON, KEY, tmp_path)
+    (everything,) = source.rows(Query(("age",), ()))
+    (old,) = source.rows(Query(("weight",), (), Condition.parse("age > 60", BY_PERSON)))
+    row_of = dict(zip(everything.row_identities.tolist(), everything.identities.tolist(), strict=True))
+    assert len(row_of) > everything.persons[-1] + 1
+    assert all(row in row_of for row in old.row_identities.tolist())
 
 
 def test_expressions_names_and_quotes_of_the_hospital_are_its_own_affair(tmp_path: Path) -> None:

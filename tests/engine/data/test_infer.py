@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.infer import generous_bounds, infer
+from engine.data.infer import MOST_STEPS, STEPS, _bounds_and_resolution, generous_bounds, infer
 from engine.dictionary import Dictionary
 from engine.errors import DataError, DictionaryError
 
@@ -48,8 +50,8 @@ def table(seed: int, rows: int = 80) -> pd.DataFrame:
 def test_a_guess_from_csv_and_parquet(tmp_path: Path) -> None:
     dictionary, assumptions, own_names = infer(files(tmp_path, table(1), table(2).assign(only_b=1)))
     declared = dictionary.to_dict()["columns"]
-    assert declared["age"] == {"type": "integer", "bounds": [0, 200]}
-    assert declared["weight"] == {"type": "number", "bounds": [0.0, 200.0]}
+    assert declared["age"] == {"type": "integer", "bounds": [1, 200]}
+    assert declared["weight"] == {"type": "number", "bounds": [1.0, 200.0]}
     assert declared["wt.loss"]["bounds"][0] < -24
     assert declared["ph.ecog"] == {"type": "integer", "bounds": [0, 4], "levels": [0, 1, 2]}
     assert declared["dead"] == declared["flag"] == declared["one"] == {"type": "binary"}
@@ -69,9 +71,70 @@ def test_an_id_that_repeats_is_the_person(tmp_path: Path) -> None:
     assert any("person column" in text for text in assumptions)
 
 
-def test_names_no_dictionary_can_hold_are_left_out(tmp_path: Path) -> None:
-    _, assumptions = infer(files(tmp_path, pd.DataFrame({"a b": [1, 2], "hospital": [1, 2], "x": [1, 0]})))
-    assert [text.split(":")[0] for text in assumptions] == ["a b", "hospital"]
+def test_an_id_is_a_code_when_few_values_come_often(tmp_path: Path) -> None:
+    """PID of the American National Election Studies is a party identification from 0 to 6."""
+    dictionary, _, _ = infer(files(tmp_path, pd.DataFrame({"PID": [0, 1, 2, 3] * 30, "x": [0, 1] * 60})))
+    assert dictionary.person is None
+    assert dictionary["PID"].levels == (0, 1, 2, 3)
+
+
+def test_names_no_dictionary_can_hold_are_changed_and_said(tmp_path: Path) -> None:
+    own = ["Age (years)", "Age_years", "hospital", "2nd visit", "Größe [cm]", "m²", "*", "x"]
+    dictionary, assumptions, own_names = infer(files(tmp_path, pd.DataFrame(dict.fromkeys(own, [1, 2]))))
+    assert own_names == {
+        "Age_years_": "Age (years)",
+        "hospital_": "hospital",
+        "x2nd_visit": "2nd visit",
+        "Größe_cm": "Größe [cm]",
+        "m2": "m²",
+    }
+    assert set(dictionary.columns) == {*own_names, "Age_years", "x"}
+    assert "Age (years): called Age_years_ here; [data.columns] of every hospital says so." in assumptions
+    assert any(text.startswith("*: left out") for text in assumptions)
+
+
+def declared(folder: Path, *columns: list[float]) -> Mapping[str, Any]:
+    """What is declared of a column x that holds these values at the hospitals."""
+    tables = [pd.DataFrame({"x": values}) for values in columns]
+    declared: Mapping[str, Any] = infer(files(folder, *tables)).dictionary.to_dict()["columns"]["x"]
+    return declared
+
+
+def test_positive_numbers_have_a_positive_lower_bound(tmp_path: Path) -> None:
+    """So log(x) exists; with a zero or a negative number it does not."""
+    assert declared(tmp_path, [0.0371234567, 0.2])["bounds"][0] == 0.001
+    assert declared(tmp_path, list(range(21, 88)))["bounds"] == [1, 200]
+    assert declared(tmp_path, [0.0, 0.2371234567])["bounds"][0] == 0.0
+    assert declared(tmp_path, [1.5, 2.0, 3.5]) == {"type": "number", "bounds": [0.5, 6.0], "resolution": 0.5}
+
+
+def test_decimals_on_a_grid_have_a_resolution(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    hundredths = np.round(generator.uniform(15, 45, 200), 2)
+    assert declared(tmp_path, list(hundredths))["resolution"] == 0.01
+    assert declared(tmp_path, [0.1, 0.2, 0.7], [0.05])["resolution"] == 0.05  # as fine as the finest hospital's
+    assert "resolution" not in declared(tmp_path, list(generator.uniform(15, 45, 200)))
+    assert "resolution" not in declared(tmp_path, [0.001, 900.0])  # too many steps
+
+
+def test_whole_numbers_far_apart_keep_a_grid_of_their_own(tmp_path: Path) -> None:
+    income = declared(tmp_path, [100 * value for value in range(5, 900)])
+    assert income["resolution"] == 100
+    weights = declared(tmp_path, list(range(709, 4991)))  # in grams: bounds a little closer, for the grid to fit
+    assert "resolution" not in weights
+    assert weights["bounds"][1] - weights["bounds"][0] <= MOST_STEPS
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from(STEPS))
+def test_both_bounds_of_a_grid_lie_on_it(first: int, more: int, step: float) -> None:
+    """Or the quartiles would be those of other numbers."""
+    low, high = first * step, (first + more) * step
+    (below, above), resolution = _bounds_and_resolution(low, high, step, step >= 1)
+    grid = resolution or (1.0 if step >= 1 else None)
+    assert 0 < below <= low < high < above
+    if grid is not None:
+        assert (above - below) / grid <= MOST_STEPS or resolution is None
+        assert all(abs(value / grid - round(value / grid)) < 1e-6 for value in (below, above))
 
 
 def test_nothing_in_common_and_nothing_to_read(tmp_path: Path) -> None:

@@ -60,14 +60,37 @@ def test_rows_of_equal_content_count_each() -> None:
     assert digest(np.repeat(row, 500)).difference(digest(row)) == 10
 
 
+def visits(of: np.ndarray, names: np.ndarray, chosen: np.ndarray | slice = slice(None)) -> RowSetDigest:
+    """The digest of the chosen rows `names` of the people `of`."""
+    made = RowSetDigest(KEY)
+    made.update(of[chosen], names[chosen])
+    return made
+
+
 def test_a_person_with_several_rows_counts_once() -> None:
-    everybody = np.sort(np.repeat(people(400), 3))
-    person = everybody == everybody[30]
-    assert digest(everybody).difference(digest(everybody[~person])) == 1
+    everybody, names = np.sort(np.repeat(people(400), 3)), rows(1200, seed=3)
+    whole = visits(everybody, names)
+    assert whole.difference(visits(everybody, names, everybody != everybody[30])) == 1
     one_visit = np.ones(len(everybody), dtype=bool)
     one_visit[30] = False
-    assert digest(everybody).difference(digest(everybody[one_visit])) == 1
-    assert digest(everybody).difference(digest(everybody[30:])) in (9, 10)
+    assert whole.difference(visits(everybody, names, one_visit)) == 1
+    assert whole.difference(visits(everybody, names, slice(27, None))) == 9
+    assert whole.difference(visits(everybody, names, slice(30, None))) == 10
+
+
+@pytest.mark.parametrize(("persons", "found"), [(1, 1), (9, 9), (10, 10), (300, 10)])
+def test_another_visit_of_the_same_person_is_a_difference(persons: int, found: int) -> None:
+    """Without the first visits, then without the second ones: as many people, as many rows, other values."""
+    everybody, names = np.sort(np.repeat(people(400), 3)), rows(1200, seed=3)
+    first, second = np.ones(1200, dtype=bool), np.ones(1200, dtype=bool)
+    first[: 3 * persons : 3] = second[1 : 3 * persons : 3] = False
+    assert visits(everybody, names, first).difference(visits(everybody, names, second)) == found
+    assert visits(everybody, names, second).difference(visits(everybody, names, first)) == found
+
+
+def test_the_order_of_a_persons_rows_does_not_matter() -> None:
+    everybody, names = np.repeat(people(1), 5), rows(5)
+    assert visits(everybody, names).to_bytes() == visits(everybody, names[::-1]).to_bytes()
 
 
 def test_a_million_rows() -> None:

@@ -1,0 +1,27 @@
+"""The plaintext engine at its worst: truncations as far off as they may be, and every stated bound checked on the values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import native
+from protocols.engine import Secret
+from protocols.plaintext import Clear, Plaintext
+
+
+class Worst(Plaintext):
+    """Every truncation errs by `error` units to either side, beside its rounding; a stated bound that is broken is an error."""
+
+    def __init__(self, error: int, seed: int = 0) -> None:
+        super().__init__()
+        self.error = error
+        self.signs = np.random.default_rng(seed)
+
+    def _drop(self, x: Clear, bits: int, bound: int) -> Clear:
+        signs = self.signs.choice(np.array([-1, 1], dtype=object), size=x.value.shape[:-1])
+        off = native.from_ints(np.asarray(self.error * signs, dtype=object), x.value.shape[-1])
+        return Clear(native.add(super()._drop(x, bits, bound).value, off))
+
+    def bounded(self, x: Secret, bound: int, because: str) -> Secret:
+        assert max(map(abs, native.to_ints(x.data.value).ravel()), default=0) <= bound, because
+        return super().bounded(x, bound, because)
