@@ -40,7 +40,7 @@ class Plaintext(PlannedEngine):
 
     # -- values in ---------------------------------------------------------------------------------------------------
     def contribute(self, values: Mapping[str, Value]) -> None:
-        """One hospital's numbers for the next `totals`; call it once for each hospital."""
+        """One hospital's numbers for the next `totals` or `rows`; call it once for each hospital."""
         self._contributions.append(values)
 
     def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]:

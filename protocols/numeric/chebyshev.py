@@ -11,9 +11,10 @@ Source: Paterson and Stockmeyer, SIAM J. Comput. 1973; Clenshaw 1955; the recurr
 
 Coefficients. Every party must use the same integers, so they are computed in decimal arithmetic at 60 digits, never in floating
 point: two parties whose libraries differ in the last bit would hold inconsistent shares.
-Range. |T_i| <= 1 and |b_j| <= sum_(l >= j) (l - j + 1) sum_i |a_li|, since b_j = sum U_(l-j)(y) A_l and |U_n| <= n + 1; SLACK
-units more hold what truncations add: in T_(a+b) an error is at most twice those of T_a and T_b and 2 units more, 2k^2 units in
-T_k; it is amplified by |U_n'| < m^3 in a sum of at most m blocks. x may leave [-1, 1] by SLACK / 2k^2 units.
+Range. |T_i| <= 1 and |b_j| <= sum_(l >= j) (l - j + 1) sum_i |a_li|, since b_j = sum U_(l-j)(y) A_l and |U_n| <= n + 1. SLACK
+units more hold what truncations add, for k <= 8: an error of T_(a+b) is at most twice those of T_a and T_b and 2 units more,
+so at most 16k^2 <= 1024 units in T_k when x errs by 8; and the higher blocks, which multiply y, are small. Tests hold every bound
+under the worst truncations. x may leave [-1, 1] by 16 units.
 Error: that of the series, and for truncations about 2 units times the sum of all (j + 1) |a_ji|.
 Adversary: one semi-honest compute party. Leaks nothing but the masked openings, of values below 2^(2 frac + 2) (1 + max |b_j|).
 Rounds: ceil(log2 k) + m, for any number of functions of the same x. Bytes: k - 1 truncations, and m for each function.
@@ -33,6 +34,7 @@ from protocols.engine import Engine, Secret
 from protocols.errors import MisuseError
 
 SLACK = 1 << 12  # units, for truncations
+LARGEST_BLOCK = 8
 NODES = 128  # of the discrete orthogonality that gives the coefficients; a power of two
 DIGITS = 60
 RANGE = "|T_i| <= 1 and |b_j| <= sum (l - j + 1) |A_l| on [-1, 1], and truncations (see Range above)"
@@ -60,6 +62,8 @@ class Series:
 
 def series(f: Callable[[Decimal], Decimal], low: Fraction, high: Fraction, blocks: int, block: int, frac: int) -> Series:
     """f on [low, high], mapped to [-1, 1], interpolated to degree blocks * block - 1."""
+    if not 2 <= block <= LARGEST_BLOCK:
+        raise MisuseError(f"a series is cut into blocks of 2 to {LARGEST_BLOCK} coefficients")
     with localcontext() as context:
         context.prec = DIGITS
         c = _coefficients(f, _decimal(low), _decimal(high), blocks * block)

@@ -23,7 +23,7 @@ from protocols.engine import LARGE, LARGE_FRAC, Engine, Secret
 from protocols.errors import MisuseError
 from protocols.numeric import chebyshev
 from protocols.numeric.chebyshev import Series
-from protocols.numeric.normalise import ONE, SLACK, normalised
+from protocols.numeric.normalise import ONE, normalised
 
 LIMIT_BITS = 4
 LIMIT = 2.0**LIMIT_BITS
@@ -39,9 +39,7 @@ def exp(mpc: Engine, x: Secret) -> tuple[Secret, Secret]:
     x, clamped = mpc.clamp(x, LIMIT)
     power = chebyshev.evaluate(mpc, replace(x, frac=FINE), [_exp_series()])[0]
     for k in range(SQUARINGS):
-        # exp(x / 2^(5 - k)), at most the 2^(5 - k)th root of exp(16)
-        peak = _root_of_largest(SQUARINGS - k) + (SLACK << k)
-        power = mpc.bounded(power, peak, "|x| <= 16")
+        power = mpc.bounded(power, _root_of_largest(SQUARINGS - k), "|x| <= 16")
         power = mpc.mul(power, power, frac=FINE if k < SQUARINGS - 1 else LARGE_FRAC)
     return mpc.bounded(power, E_LIMIT * ONE, "|x| <= 16"), clamped
 
@@ -49,7 +47,7 @@ def exp(mpc: Engine, x: Secret) -> tuple[Secret, Secret]:
 def log(mpc: Engine, x: Secret, smallest: float) -> tuple[Secret, Secret]:
     """(log x, 1 where x < smallest); `smallest` is a power of two, and log(smallest) the answer below it."""
     n = normalised(mpc, x, smallest)
-    t = mpc.bounded(4 * n.v - 3, ONE + chebyshev.SLACK // 64, "1/2 <= v < 1, and a truncation")
+    t = mpc.bounded(4 * n.v - 3, ONE + 16, "1/2 <= v < 1, and a truncation")
     log_v = chebyshev.evaluate(mpc, t, [_log_series()])[0]
     answer = mpc.bounded(log_v, ONE, "log 1/2 <= log v <= 0") + n.of_exponent(_times_log_2, LARGE_FRAC)
     return answer, n.below
@@ -57,10 +55,10 @@ def log(mpc: Engine, x: Secret, smallest: float) -> tuple[Secret, Secret]:
 
 @cache
 def _root_of_largest(k: int) -> int:
-    """exp(16 / 2^k) at FINE fractional bits, rounded up."""
+    """exp(16 / 2^k), the 2^k-th root of exp(16), at FINE fractional bits; 2^-40 of it more holds all truncations."""
     with localcontext() as context:
         context.prec = chebyshev.DIGITS
-        return int((Decimal(2**LIMIT_BITS) / 2**k).exp() * (1 << FINE)) + 1
+        return int((Decimal(2**LIMIT_BITS) / 2**k).exp() * (1 << FINE) * (1 + Decimal(2) ** -40))
 
 
 @cache

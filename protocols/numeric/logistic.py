@@ -10,7 +10,7 @@ bits s, o, u the clamp and the map to [-1, 1] are one product,
 
 Domain: any eta within its stated bound. Beyond L the clamp answers with the value at L (for log(1 + exp) the exact asymptote
 and the value at L), and says so.
-Error: sigmoid and slope 3e-8 (1.9e-8 the series, 1.1e-8 the clamp), log(1 + exp) 2.1e-8; truncations add 1.3e-8 as a rule, and less
+Error: sigmoid and slope 3e-8 (1.9e-8 the series, 1.1e-8 the clamp), log(1 + exp) 2.1e-8; truncations add 2e-8 as a rule, less
 than 1.3e-7 if all of them erred together. A value may leave [0, 1] or [0, 1/4] by as much, never its stated bound.
 Adversary: one semi-honest compute party. Leaks nothing but the masked openings: 2^-65 an eta, 2^-48 for 10^5 of them.
 Rounds: a comparison (8 at 40 bits), 1, 7 for the series, 1 for the answers, 1 more for log(1 + exp). Bytes: for each eta three

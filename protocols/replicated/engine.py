@@ -36,7 +36,7 @@ class Replicated(PlannedEngine):
 
     # -- values in ---------------------------------------------------------------------------------------------------
     def contribute(self, values: Mapping[str, Value]) -> None:
-        """This party's own numbers for the next `totals`, where it holds data itself. Nothing is sent yet."""
+        """This party's own numbers for the next `totals` or `rows`, where it holds data itself. Nothing is sent yet."""
         self._contribution = values
 
     def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]:

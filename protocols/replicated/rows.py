@@ -42,6 +42,8 @@ def collect(session: Session, plan: Plan, values: Mapping[str, Value] | None) ->
 
 def _exchange(session: Session, plan: Plan, values: Mapping[str, Value] | None) -> dict[int, Shares]:
     mine = None
+    if values is not None and session.me not in plan:
+        raise MisuseError("the plan holds no rows of this member")
     if session.me in plan:
         declared = plan[session.me]
         if values is None or set(values) != {each.name for each in declared}:

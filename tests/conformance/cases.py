@@ -225,7 +225,7 @@ CASES = [
     logit("birthwt", f"low ~ {BIRTHWT}"),
     describe("respiratory", "age"),
     crosstab("respiratory", "active ~ outcome"),
-    ols("respiratory", "age ~ active + male", "cluster"),
+    ols("respiratory", "age ~ active + C(center)", "cluster"),
     logit("respiratory", "outcome ~ active + male + age + baseline + C(center)"),
     logit("respiratory", "outcome ~ active + male + age + baseline + C(center)", "cluster"),
 ]

@@ -32,6 +32,18 @@ VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
     "mul exact": (lambda m: m.mul(value(m, 5), value(m, 5), frac=128), cost.reshare((5, LARGE))),
     "mul public": (lambda m: value(m, 5) * 0.5, cost.masked_opening((5, LARGE))),
     "matmul": (lambda m: value(m, 5, 3) @ value(m, 3, 2), cost.masked_opening((5, 2, LARGE))),
+    "mul_add": (
+        lambda m: m.mul_add(value(m, 5, 3), value(m, 3), m.rescale_up(value(m, 5, 3), 128), frac=64),
+        cost.masked_opening((5, 3, LARGE)),
+    ),
+    "row_products": (
+        lambda m: m.row_products(value(m, 9, 3, limbs=SMALL), value(m, 9, 2, limbs=SMALL)),
+        cost.masked_opening((3, 2, SMALL)),
+    ),
+    "gram": (
+        lambda m: (lambda x: m.row_products(x, x, symmetric=True))(value(m, 9, 3, limbs=SMALL)),
+        cost.masked_opening((6, SMALL)),
+    ),
     "truncate": (lambda m: m.truncate(value(m, 7), 10), cost.masked_opening((7, LARGE))),
     "lift": (lambda m: m.lift(value(m, 7, limbs=SMALL)), cost.masked_opening((7, SMALL))),
     "is_negative": (lambda m: m.is_negative(value(m, 70)), cost.negative((70, LARGE), 66)),

@@ -9,6 +9,7 @@ is one constant, repeated, and the chi-square test fails: the mutations at the e
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -19,8 +20,12 @@ from scipy.stats import chisquare
 import native
 from protocols import sums
 from protocols.engine import LARGE, SMALL, Declared, Secret
+from protocols.numeric.exponential import exp, log
+from protocols.numeric.logistic import logistic, sigmoid
+from protocols.numeric.reciprocal import reciprocal
+from protocols.numeric.roots import roots
 from protocols.prf import PrfStream
-from protocols.replicated import compare, convert, inputs, multiply, opening, zero
+from protocols.replicated import compare, convert, inputs, multiply, opening, rows, zero
 from protocols.replicated.engine import Replicated
 from protocols.replicated.sharing import Shares
 from protocols.session import Session
@@ -40,7 +45,27 @@ VERBS: dict[str, Verb] = {
     "in_range": lambda mpc, x, y: mpc.in_range(x[:640], 100),
     "select": lambda mpc, x, y: mpc.select(mpc.is_negative(x), x, y),
     "clamp": lambda mpc, x, y: mpc.clamp(x, 0.01),
+    "mul_add": lambda mpc, x, y: mpc.mul_add(x, y, mpc.rescale_up(y, 2 * y.frac), frac=y.frac),
+    "row_products": lambda mpc, x, y: mpc.row_products(x[:6400].reshape(100, 64), y[:6400].reshape(100, 64)),
+    "gram": lambda mpc, x, y: gram(mpc, x[:6400].reshape(100, 64)),
+    "sigmoid": lambda mpc, x, y: sigmoid(mpc, x[:640]),
+    "logistic": lambda mpc, x, y: logistic(mpc, x[:640], softplus=True),
+    "reciprocal": lambda mpc, x, y: reciprocal(mpc, fine(x[:320]), 2.0**-48),
+    "roots": lambda mpc, x, y: roots(mpc, fine(x[:320]), 2.0**-48),
+    "exp": lambda mpc, x, y: exp(mpc, fine(x[:320])),
+    "log": lambda mpc, x, y: log(mpc, fine(x[:320]), 2.0**-48),
 }
+ROWS_ONLY = {"lift", "row_products", "gram", "sigmoid", "logistic"}
+LARGE_ONLY = {"reciprocal", "roots", "exp", "log"}
+
+
+def gram(mpc: Replicated, x: Secret) -> Secret:
+    return mpc.row_products(x, x, symmetric=True)
+
+
+def fine(x: Secret) -> Secret:
+    """The same units at the scale of Z_2^256."""
+    return replace(x, frac=64)
 
 
 def components(corrupt: int, value: int, limbs: int, label: int) -> list[np.ndarray]:
@@ -105,7 +130,7 @@ def view_is_independent(verb: Verb, corrupt: int, **shape: Any) -> bool:
 @pytest.mark.parametrize("corrupt", range(3))
 @pytest.mark.parametrize("verb", VERBS)
 def test_received_words_are_independent_of_what_is_missing(verb: str, corrupt: int) -> None:
-    for limbs in (SMALL,) if verb == "lift" else (SMALL, LARGE):
+    for limbs in (SMALL,) if verb in ROWS_ONLY else (LARGE,) if verb in LARGE_ONLY else (SMALL, LARGE):
         assert view_is_independent(VERBS[verb], corrupt, limbs=limbs)
 
 
@@ -142,6 +167,23 @@ def contributions_view(corrupt: int, count: int, honest_seed: str, hospitals: tu
 @pytest.mark.parametrize("hospitals", [(3,), (0,), (1,), (2,), (0, 1, 2), (1, 3, 4)])
 def test_contributions_are_independent_of_the_values(hospitals: tuple[int, ...], corrupt: int) -> None:
     first, second = (contributions_view(corrupt, v, s, hospitals) for v, s in ((3, "one"), (7, "two")))
+    assert independent(first, second)
+
+
+def rows_view(corrupt: int, value: float, honest_seed: str, hospitals: tuple[int, ...]) -> list[Frame]:
+    plan = {h: [Declared("a", (WORDS,), 1.0, frac=28)] for h in hospitals}
+
+    def program(session: Session) -> None:
+        mine = {"a": np.full(WORDS, value if session.me != corrupt else 0.5)} if session.holds_data else None
+        (rows.collect if session.computes else rows.contribute)(session, plan, mine)
+
+    return corrupted(corrupt, honest_seed, max(3, max(hospitals) + 1), hospitals).run(program).views[corrupt]
+
+
+@pytest.mark.parametrize("corrupt", range(3))
+@pytest.mark.parametrize("hospitals", [(3,), (0,), (1,), (2,), (0, 1, 4)])
+def test_shared_rows_are_independent_of_the_values(hospitals: tuple[int, ...], corrupt: int) -> None:
+    first, second = (rows_view(corrupt, v, s, hospitals) for v, s in ((0.25, "one"), (-0.75, "two")))
     assert independent(first, second)
 
 
@@ -200,6 +242,12 @@ def remove_stream(monkeypatch: pytest.MonkeyPatch, purpose: str) -> None:
         *[(zero.ARITHMETIC, verb, corrupt) for verb in ("mul and truncate", "truncate", "lift") for corrupt in opening.SEES],
         *[(zero.XOR, verb, corrupt) for verb in ("is_negative", "in_range") for corrupt in range(3)],
         *[(opening.MASK, verb, corrupt) for verb in ("mul and truncate", "truncate", "lift") for corrupt in opening.SEES],
+        *[
+            (purpose, verb, corrupt)
+            for purpose in (zero.ARITHMETIC, opening.MASK)
+            for verb in ("mul_add", "gram", "logistic")
+            for corrupt in opening.SEES
+        ],
         *[(convert.CROSS, "is_negative", corrupt) for corrupt in (1, 2)],
         *[(compare.CROSS, "is_negative", corrupt) for corrupt in (1, 2)],
     ],

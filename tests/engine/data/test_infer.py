@@ -48,7 +48,7 @@ def table(seed: int, rows: int = 80) -> pd.DataFrame:
 
 
 def test_a_guess_from_csv_and_parquet(tmp_path: Path) -> None:
-    dictionary, assumptions, own_names = infer(files(tmp_path, table(1), table(2).assign(only_b=1)))
+    dictionary, assumptions, _ = infer(files(tmp_path, table(1), table(2).assign(only_b=1)))
     declared = dictionary.to_dict()["columns"]
     assert declared["age"] == {"type": "integer", "bounds": [1, 200]}
     assert declared["weight"] == {"type": "number", "bounds": [1.0, 200.0]}
@@ -80,7 +80,7 @@ def test_an_id_is_a_code_when_few_values_come_often(tmp_path: Path) -> None:
 
 def test_names_no_dictionary_can_hold_are_changed_and_said(tmp_path: Path) -> None:
     own = ["Age (years)", "Age_years", "hospital", "2nd visit", "Größe [cm]", "m²", "*", "x"]
-    dictionary, assumptions, own_names = infer(files(tmp_path, pd.DataFrame(dict.fromkeys(own, [1, 2]))))
+    dictionary, assumptions, own_names = infer(files(tmp_path, pd.DataFrame({name: [1, 2] for name in own})))
     assert own_names == {
         "Age_years_": "Age (years)",
         "hospital_": "hospital",
