@@ -116,7 +116,7 @@ class Engine(Protocol):
         ...
 
     def contribute(self, values: Mapping[str, Value]) -> None:
-        """Values for the next `totals` or `rows`: this party's own, where it holds data; in the clear, one call for each hospital."""
+        """For the next `totals` or `rows`: this party's own, if it holds data; in the clear, one call for each hospital."""
         ...
 
     def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]:

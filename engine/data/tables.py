@@ -25,6 +25,8 @@ from engine.data.sql import identifier, text_literal
 from engine.errors import DataError
 
 DELIMITERS = ",;\t|"
+MEMORY = 300  # MB
+MEMORY_OF_A_COLUMN = 10  # MB in each thread: DuckDB keeps a vector for every step of the expressions that read a column
 
 
 class Tables:
@@ -49,12 +51,20 @@ class Tables:
             else:
                 self._connection.execute(f"SET allowed_paths = [{', '.join(text_literal(str(file)) for file in self.files)}]")
             self._connection.execute("SET enable_external_access = false")
-            self._connection.execute("SET lock_configuration = true")
         try:
             self.columns = self.describe("*")
+            self._make_room(config)
         except DataError:
             self.close()
             raise
+
+    def _make_room(self, config: DataSection) -> None:
+        """Wide tables need more memory, however few their rows. What the hospital sets itself stays. Then nothing can be set."""
+        with told_without_data():
+            if "memory" not in config.model_fields_set:
+                needed = MEMORY + MEMORY_OF_A_COLUMN * len(self.columns) * config.threads
+                self._connection.execute(f"SET memory_limit = '{needed}MB'")
+            self._connection.execute("SET lock_configuration = true")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """One query at a time and thread: each takes its own."""

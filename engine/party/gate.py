@@ -8,7 +8,7 @@ one batch, and add up the violations. What opens is whether there was any (STATI
     complement    people left out by `where`: none or >= cohort (rows left out as missing are no complement)
     hospitals     that contribute anybody >= hospitals
     cells         each >= cell; below it only where a cell named in `absent_if` is empty everywhere
-    differences   from each earlier release that shares a column: 0 or >= 10 people
+    differences   from each earlier answer that concerns this one (ledger.py): 0 or >= 10 people
     refusals      no hospital finds more than 5 % of its rows out of bounds
 
 Counts that are told along with the answer (missing, out of bounds) leave as c [c >= floor] with the bit [1 <= c < floor].

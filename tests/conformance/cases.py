@@ -201,7 +201,7 @@ CASES = [
     ols("indo_rct", "age ~ indo + female + risk", where="age >= 30"),
     ols("indo_rct", "log(age) ~ indo * female + I(risk ** 2)", "HC1"),
     logit("indo_rct", "pep_out ~ indo + age + female + risk + sod1"),
-    # one analysis set for all questions on lung: who has missing values would tell the few people they differ by
+    # one analysis set for all questions on lung, and on colon: who has missing values would tell the few people they differ by
     describe("lung", "age", "time", "wt.loss", check=check_quantiles, complete=LUNG),
     crosstab("lung", "sex ~ event", complete=LUNG),
     ols("lung", "time ~ age + sex + ph.karno", complete=LUNG),
@@ -215,10 +215,10 @@ CASES = [
     crosstab("azpro", "procedure ~ admit"),
     ols("azpro", "los ~ procedure + sex + admit + age75", "HC0"),
     logit("azpro", "procedure ~ sex + admit + age75 + los"),
-    describe("colon", "age", "nodes", check=check_quantiles),
-    crosstab("colon", "rx ~ status"),
-    ols("colon", "time ~ C(rx) + age + nodes"),
-    logit("colon", "status ~ C(rx) + age + sex + nodes + obstruct"),
+    describe("colon", "age", "nodes", check=check_quantiles, complete=["nodes"]),
+    crosstab("colon", "rx ~ status", complete=["nodes"]),
+    ols("colon", "time ~ C(rx) + age + nodes", complete=["nodes"]),
+    logit("colon", "status ~ C(rx) + age + sex + nodes + obstruct", complete=["nodes"]),
     describe("birthwt", "bwt", "lwt", check=check_quantiles),
     crosstab("birthwt", "smoke ~ low"),
     ols("birthwt", f"bwt ~ {BIRTHWT}"),
