@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -149,8 +150,9 @@ def test_bounds_are_wide_and_round(low: float, span: float) -> None:
     high = low + span
     below, above = generous_bounds(low, high)
     span = high - low
-    assert above >= high + 0.99 * span
-    assert below <= low - 0.99 * span if low < 0 else 0 <= below <= low
+    beyond = 0.99 * span - 4 * math.ulp(max(abs(low), abs(high)))
+    assert above >= high + beyond
+    assert below <= low - beyond if low < 0 else 0 <= below <= low
     assert above - below <= 30 * max(span, 1e-300)
 
 
