@@ -57,7 +57,7 @@ class Member(BaseModel):
 
 
 class Floors(BaseModel):
-    """The disclosure floors that every hospital's policy may only tighten (STATISTICS.md)."""
+    """The disclosure floors that every hospital's policy may only tighten."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 import native
 
-# The simulator's reuse registry (SECURITY.md 4): told (key, first block, blocks) of everything this thread's streams consume.
+# The simulator's reuse registry: told (key, first block, blocks) of everything this thread's streams consume.
 on_consumed: ContextVar[Callable[[bytes, int, int], None] | None] = ContextVar("on_consumed", default=None)
 
 

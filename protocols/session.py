@@ -50,7 +50,7 @@ class Meter:
     """Counts what a session costs and what its masks do not hide.
 
     A masked opening of z with |z| < 2^b under a mask uniform over 2^m values has statistical distance at most 2^(b-m)
-    from one that is independent of z. The sum over all openings of a job must stay within 2^-40 (SECURITY.md 6).
+    from one that is independent of z. The sum over all openings of a job must stay within 2^-40.
     """
 
     rounds: int = 0

@@ -1,5 +1,6 @@
 """The generated code in engine/wire is what the .proto files give: regenerate and compare."""
 
+import os
 import sys
 import tempfile
 from importlib.resources import files
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where the plugins of protoc are
     protos = sorted(str(p.relative_to(ROOT / "proto")) for p in (ROOT / "proto").rglob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         include = str(files("grpc_tools") / "_proto")

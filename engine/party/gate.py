@@ -1,7 +1,7 @@
 """The release gate's rules, computed on shares: pooled counts in, one bit out, and nobody sees a count that fails.
 
 Every hospital adds counts of people to its first contribution; the compute parties turn each rule into comparisons, all rules in
-one batch, and add up the violations. What opens is whether there was any (STATISTICS.md, "Disclosure defaults"):
+one batch, and add up the violations. What opens is whether there was any (SECURITY.md, "Disclosure floors"):
 
     ranges        every total lies within its declared bound, over the whole ring
     cohort        people used >= cohort, and enough of them for the number of parameters

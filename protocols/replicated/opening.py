@@ -1,6 +1,6 @@
 """The only two places where shares of anything become numbers: `open_masked`, and `release_share` for the gate.
 
-`open_masked` is the heart of truncation and lifting (masked opening, ARCHITECTURE.md): from additive shares of z it lets
+`open_masked` is the heart of truncation and lifting (a masked opening): from additive shares of z it lets
 parties 0 and 2, the two holders of component 0, see z + 2^(K-3) + r, where r = r_0 + r_1 + r_2 and r_i, uniform in [0,
 2^(K-2)), comes from the PRF of the two holders of component i, so that no party knows r. For |z| < 2^(K-3) nothing wraps:
 what is opened is an integer identity.

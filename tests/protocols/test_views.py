@@ -1,4 +1,4 @@
-"""SECURITY requirement 3: what one corrupt compute party receives says nothing about what it does not hold.
+"""What one corrupt compute party receives says nothing about what it does not hold.
 
 The corrupt party's components and randomness are fixed; the component that it misses, hence the value, differs between two
 runs, and so does the randomness that the honest parties alone share. If every received word is masked by that randomness,

@@ -1,4 +1,4 @@
-"""SECURITY requirement 4: no mask, no counter is ever used twice, in a session, between sessions, or after a crash."""
+"""No mask, no counter is ever used twice, in a session, between sessions, or after a crash."""
 
 from __future__ import annotations
 

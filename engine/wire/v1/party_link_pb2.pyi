@@ -317,7 +317,7 @@ Global___Abort: _TypeAlias = Abort  # noqa: Y015
 
 @_typing.final
 class JobNotice(_message.Message):
-    """What a party tells the others about a job: it holds the signed spec and has approved or refused it,
+    """What a party tells the others about a job: how far it has come here,
     signed with its Ed25519 key over domain "unseen notice v1": job, verdict, member name.
     """
 
@@ -328,7 +328,7 @@ class JobNotice(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     job: _builtins.bytes
     verdict: _builtins.str
-    """"approved" | "refused" """
+    """approved, start, charged, released, or why the job ended here"""
     signature: _builtins.bytes
     def __init__(
         self,

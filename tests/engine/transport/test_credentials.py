@@ -1,4 +1,4 @@
-"""Requirement 10: without the key of a pinned, valid certificate everybody is refused, on every method, in both directions."""
+"""Without the key of a pinned, valid certificate everybody is refused, on every method, in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requirement 13: a crash or silence ends the session at every member within two round deadlines, and nobody waits for ever."""
+"""A crash or silence ends the session at every member within two round deadlines, and nobody waits for ever."""
 
 from __future__ import annotations
 
