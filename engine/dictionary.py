@@ -35,6 +35,7 @@ NAME = re.compile(r"[^\W\d][\w.]*")
 RESERVED = "hospital"
 MAX_COLUMNS = 5000
 MAX_LEVELS = 1000
+FEW_VALUES = 5  # a bent column of so few values is as good as an indicator of one of them
 MAX_TEXT = 200
 LARGEST = {"number": 1e100, "integer": 2.0**53}  # beyond 2^53 a float64 skips whole numbers
 
@@ -84,6 +85,18 @@ class Column:
         if values is None and self.type == "integer" and self.limits[1] - self.limits[0] == 1:
             values = self.limits
         return (float(values[0]), float(values[1])) if values is not None and len(values) == 2 else None
+
+    @property
+    def few(self) -> tuple[float, ...]:
+        """All values of a numeric column that can take no more than FEW_VALUES, in order; empty for any other."""
+        if not self.numeric:
+            return ()
+        values = self.pair or self.values
+        if values is None and self.resolution:
+            low, high = self.limits
+            steps = round((high - low) / self.resolution)
+            values = tuple(low + self.resolution * i for i in range(steps + 1)) if steps < FEW_VALUES else None
+        return tuple(float(value) for value in values) if values is not None and len(values) <= FEW_VALUES else ()
 
     def level_index(self, value: Level) -> int:
         """Position of a level as a person writes it. Raises UnknownLevel naming close matches."""

@@ -73,7 +73,7 @@ def encode(each: Declared, value: Value) -> np.ndarray:
     arrays = [np.asarray(half) for half in pair]
     if any(a.shape != each.shape for a in arrays):
         raise MisuseError(f"{each.name} was declared with shape {each.shape}")
-    _require_within(each, arrays)
+    require_within(each, value)
     return arrays_to_ring(each, arrays)
 
 
@@ -93,8 +93,9 @@ def _divide_rounded(exact: np.ndarray, bits: int) -> np.ndarray:
     return native.shift_right_signed(native.add(exact, ring.power_of_two(bits - 1, LARGE)), bits)
 
 
-def _require_within(each: Declared, arrays: list[np.ndarray]) -> None:
-    total = arrays[0] if len(arrays) == 1 else arrays[0] + arrays[1]
+def require_within(each: Declared, value: Value) -> None:
+    """Raises ValueRangeError unless every value is a number within the declared limit."""
+    total = np.add(*value) if isinstance(value, tuple) else np.asarray(value)
     if not np.all(np.abs(total) <= each.limit):  # also refuses NaN
         raise ValueRangeError(f"a value of {each.name} is not a number within its declared limit; check the dictionary's bounds")
 

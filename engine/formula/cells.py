@@ -1,7 +1,8 @@
 """Whom a model stands on: the groups of people that the gate counts behind a design.
 
 A coefficient of a group of three says what those three have in common. So the floor is asked of every level of every
-factor (the reference too), of both values of every two-valued column used as a number, and of every combination that an
+factor (the reference too), of both values of every two-valued column used as a number, of every value of a column of few
+values that an expression bends (on 0, 1, 2 the square of x - 1/2 is an indicator of 2), and of every combination that an
 interaction forms out of these. Powers and functions of a two-valued column count as that column.
 """
 
@@ -18,6 +19,7 @@ from engine.data.rows import Batch
 from engine.dictionary import Column
 from engine.errors import FormulaError
 from engine.formula.expression import Factor, Numeric
+from engine.formula.shape import shape_of
 
 if TYPE_CHECKING:
     from engine.analyses.base import Cell
@@ -28,7 +30,7 @@ Members = Callable[[Batch], np.ndarray]
 
 @dataclass(frozen=True)
 class Grouping:
-    """One way in which a term divides people: by the levels of a factor, or by the two values of a numeric column."""
+    """One way in which a term divides people: by the levels of a factor, or by the few values of a numeric column."""
 
     factor: Factor | None
     column: Column
@@ -37,14 +39,19 @@ class Grouping:
     def labels(self) -> tuple[str, ...]:
         if self.factor is not None:
             return tuple(f"{self.column.name} is {level}" for level in self.factor.levels)
-        return tuple(f"{self.column.name} = {value:g}" for value in self.column.pair or ())
+        return tuple(f"{self.column.name} = {value:g}" for value in self.column.few)
+
+    @property
+    def excused(self) -> bool:
+        """Whether a group that nobody is in may be: a level or one of several values, not one of two."""
+        return self.factor is not None or len(self.column.few) > 2
 
     def members(self, group: int) -> Members:
         if self.factor is not None:
             factor = self.factor
             return lambda batch: factor.indicator(batch.frame, group)
-        name, value = self.column.name, (self.column.pair or ())[group]
-        return lambda batch: np.asarray(batch.frame[name].to_numpy(dtype=np.float64) == value)
+        name, value, width = self.column.name, self.column.few[group], (self.column.resolution or 0.0) / 2
+        return lambda batch: np.asarray(np.abs(batch.frame[name].to_numpy(dtype=np.float64) - value) <= width)
 
     @property
     def key(self) -> tuple[str, bool]:
@@ -56,7 +63,7 @@ def groupings(meanings: Sequence[Numeric | Factor]) -> tuple[Grouping, ...]:
     found: dict[tuple[str, bool], Grouping] = {}
     for meaning in meanings:
         for column in meaning.columns:
-            if isinstance(meaning, Factor) or column.pair is not None:
+            if isinstance(meaning, Factor) or column.pair is not None or (column.few and shape_of(meaning).bend):
                 grouping = Grouping(meaning if isinstance(meaning, Factor) else None, column)
                 found.setdefault(grouping.key, grouping)
     return tuple(found.values())
@@ -65,7 +72,7 @@ def groupings(meanings: Sequence[Numeric | Factor]) -> tuple[Grouping, ...]:
 def count_cells(terms: Sequence[Sequence[Numeric | Factor]]) -> tuple[Cell, ...]:
     """The cells of a design, given the factors of each of its terms: first the margins, then the interactions' combinations.
 
-    An empty level is excused by its own emptiness and excuses the combinations it is part of; the two values of a numeric
+    An empty level is excused by its own emptiness and excuses the combinations it is part of; the two values of a two-valued
     column are never excused, because a column that takes one value only is a constant and not a level nobody has.
     """
     from engine.analyses.base import Cell  # here, because the analyses import this package
@@ -77,7 +84,7 @@ def count_cells(terms: Sequence[Sequence[Numeric | Factor]]) -> tuple[Cell, ...]
     for grouping in margins.values():
         for group, label in enumerate(grouping.labels):
             index[grouping.key, group] = len(cells)
-            cells.append(Cell(label, grouping.members(group), (len(cells),) if grouping.factor is not None else ()))
+            cells.append(Cell(label, grouping.members(group), (len(cells),) if grouping.excused else ()))
     seen: set[frozenset] = set()
     for term in divided:
         keys = frozenset(grouping.key for grouping in term)
@@ -95,7 +102,7 @@ def _combinations(term: Sequence[Grouping], index: dict[tuple[tuple[str, bool], 
     cells = []
     for groups in itertools.product(*(range(len(grouping.labels)) for grouping in term)):
         picked = list(zip(term, groups, strict=True))
-        excuse = tuple(index[grouping.key, group] for grouping, group in picked if grouping.factor is not None)
+        excuse = tuple(index[grouping.key, group] for grouping, group in picked if grouping.excused)
         label = ", ".join(grouping.labels[group] for grouping, group in picked)
         cells.append(Cell(label, _together([grouping.members(group) for grouping, group in picked]), excuse))
     return cells

@@ -261,4 +261,6 @@ def _is_binary(response: Numeric | Factor) -> bool:
 
 def _response_cells(response: Numeric | Factor | None) -> tuple[Cell, ...]:
     """Who has either value of a two-valued response; an expression of a column is known where the column is."""
-    return tuple(replace(cell, absent_if=()) for cell in count_cells([[response]])) if response is not None else ()
+    if response is None or not (isinstance(response, Factor) or response.columns[0].pair):
+        return ()
+    return tuple(replace(cell, absent_if=()) for cell in count_cells([[response]]))

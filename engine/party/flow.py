@@ -242,7 +242,7 @@ class Flow:
         loop = asyncio.get_running_loop()
         self.book.move(job, State.COMPUTING, session=link.agreement.session.hex())
         charged = [other.id for other in self.book if other.charged]
-        never = [other.id for other in self.book if other.ended and not other.charged and other.code not in OLD_STATE]
+        never = [o.id for o in self.book if o.ended and not o.charged and "session" in o.facts and o.code not in OLD_STATE]
 
         def progress(detail: str) -> None:
             loop.call_soon_threadsafe(self.book.progress, job, detail)
@@ -257,6 +257,8 @@ class Flow:
         """The gate has spoken, at every party alike."""
         if sat.outcome.data_error is not None:
             self._log.failure("own data cannot be used", sat.outcome.data_error, job=job.id)
+        if sat.outcome.lost_digest:
+            self._log.warning("refused: the digest of an earlier answer is lost; restore the state folder", job=job.id)
         if sat.outcome.stop is not None:
             self.book.end(job, "rules" if sat.outcome.stop == "refused" else sat.outcome.stop, by="")
             self._forget(job)

@@ -26,13 +26,14 @@ import native
 from engine.analyses.base import Analysis, Output, Stage, State, Step
 from engine.data.row_sets import RowSetDigest
 from engine.data.rows import Batch, DataSource, Query, Rows
-from engine.errors import DataError, NotEstimable
+from engine.errors import ConfigError, DataError, NotEstimable
 from engine.party import gate, ledger
 from engine.party.gate import GatePolicy
 from engine.party.ledger import Comparison, EarlierRowSet
+from native.errors import UnseenError
 from protocols import sums
 from protocols.engine import Declared, Secret
-from protocols.errors import MisuseError, PeerMisbehaved
+from protocols.errors import MisuseError, PeerMisbehaved, ValueRangeError
 from protocols.replicated.engine import Replicated
 from protocols.session import COMPUTE, Expect, Meter, Session
 
@@ -73,7 +74,8 @@ class Outcome:
     row_sets: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
     stages: int = 0
-    data_error: DataError | None = None  # why this hospital's own data made the gate refuse; for its operator only
+    data_error: UnseenError | None = None  # why this hospital's own data made the gate refuse; for its operator only
+    lost_digest: bool = False  # this hospital lacks the digest of an earlier answer and refuses; for its operator only
     local_seconds: float = 0.0
     joint_seconds: float = 0.0  # from the hospitals' contributions to the end of the stage, waiting for peers included
     meter: Meter = field(default_factory=Meter)
@@ -92,7 +94,6 @@ class _Run:
         self.digests = [RowSetDigest(work.digest_key) for _ in self.plan.row_sets] if session.holds_data else []
         self.outcome = Outcome(stop=None, meter=session.meter)
         self.counts: dict[str, Secret] = {}  # the gate's own outputs
-        self.lost = False  # this hospital's digest for an agreed comparison
 
     def run(self) -> Outcome:
         if self.plan.opened and not self.work.steps:
@@ -100,7 +101,7 @@ class _Run:
         where = None if self.work.where is None else self.work.where.canonical()
         mine = ledger.concerning(self.plan.row_sets, self.work.earlier, where) if self.session.holds_data else {}
         comparisons = ledger.agree(self.session, mine)
-        self.lost = ledger.lost(comparisons, mine, self.work.never_charged)
+        self.outcome.lost_digest = ledger.lost(comparisons, mine, self.work.never_charged)
         guard = gate.declared(self.plan, comparisons=len(comparisons))
         state = self.analysis.start()
         while self.outcome.stages < self.plan.max_stages:
@@ -164,10 +165,13 @@ class _Run:
         began = time.perf_counter()
         try:
             with self.work.alive():
-                return self._first_pass(state, comparisons) if first else dict(self.analysis.local(self._rows(), state))
-        except DataError as error:
+                values = self._first_pass(state, comparisons) if first else dict(self.analysis.local(self._rows(), state))
+            for each in declared:
+                sums.require_within(each, values[each.name])
+            return values
+        except (DataError, ConfigError, ValueRangeError) as error:
             if not first:
-                raise
+                raise DataError("this hospital's data changed while they were read") from error
             self.outcome.data_error = error
             return gate.refusing(declared)
         finally:
@@ -178,7 +182,7 @@ class _Run:
         values = dict(self.analysis.local(Rows(self._observed(counter.watch(rows)), rows.counts), state))
         self.outcome.row_sets = {row_set.name: d.to_bytes() for row_set, d in zip(self.plan.row_sets, self.digests, strict=True)}
         counted = counter.values(rows.counts, self._differences(comparisons))
-        counted["gate.counts"][gate.COUNTS.index("refusals")] += self.lost
+        counted["gate.counts"][gate.COUNTS.index("refusals")] += self.outcome.lost_digest
         return values | counted
 
     def _rows(self) -> Rows:

@@ -515,3 +515,36 @@ def test_the_reference_formulas_compile_on_real_data(name: str, formula: str) ->
             z = design.matrix(batch)
             assert np.all(np.abs(z) <= 1)
             assert len(z) > 0
+
+
+FEW = Dictionary.parse(
+    {
+        "columns": {
+            "y": {"type": "number", "bounds": [0, 100]},
+            "grade": {"type": "integer", "bounds": [0, 2]},
+            "tenth": {"type": "number", "bounds": [0, 1], "resolution": 0.5},
+            "age": {"type": "integer", "bounds": [18, 100]},
+        }
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("formula", "cells"),
+    [
+        ("y ~ grade", 0),
+        ("y ~ grade + age + I(age**2)", 0),
+        ("y ~ I((grade - 0.5)**2)", 3),
+        ("y ~ grade + I(grade**2)", 3),
+        ("y ~ I((tenth - 0.25)**2)", 3),
+        ("y ~ age + log(grade + 1)", 3),
+    ],
+)
+def test_a_bent_column_of_few_values_counts_as_groups(formula, cells):
+    """On 0, 1, 2 the square of x - 1/2 is 0.25, 0.25, 2.25: an indicator of 2."""
+    design = Design.compile(formula, FEW)
+    assert len(design.cells) == cells
+    frame = pd.DataFrame({"y": 1.0, "grade": [0.0, 1, 1, 2], "tenth": [0.0, 0.5, 0.4999, 1], "age": 40.0})
+    batch = Batch(frame, None, np.arange(4, dtype=np.uint64))
+    assert [int(cell.members(batch).sum()) for cell in design.cells] == [1, 2, 1][:cells]
+    assert all(cell.absent_if == (i,) for i, cell in enumerate(design.cells))

@@ -1,0 +1,67 @@
+"""What is wrong with one hospital's own data ends like any other refusal: at every party alike, and naming nobody."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.analyses import Ask, Limits, build
+from engine.data.frame_source import FrameSource
+from engine.data.rows import Query, Rows
+from engine.dictionary import Dictionary
+from engine.errors import DataError
+from engine.party import runner
+from engine.party.gate import GatePolicy
+from engine.party.runner import Outcome, Work
+from protocols.errors import ValueRangeError
+from protocols.session import Session
+from protocols.simulation import simulate
+from tests import datasets
+
+
+class Unreadable(FrameSource):
+    """A table that breaks off while it is read."""
+
+    def rows(self, query: Query) -> Rows:
+        rows = super().rows(query)
+        return Rows(self._broken(rows), rows.counts)
+
+    def _broken(self, rows: Rows) -> Any:
+        yield from rows
+        raise DataError("The file changed while it was read.")
+
+
+def outcomes(rows_log2: int, kinds: tuple[type[FrameSource], ...]) -> list[Outcome]:
+    data = datasets.load("indo_rct")
+    dictionary = Dictionary.parse(data.dictionary)
+    sources = [kind(frame, dictionary) for kind, frame in zip(kinds, data.frames().values(), strict=True)]
+    analysis = build(Ask("describe", columns=["age"]), dictionary, Limits(rows_log2))
+    work = Work(analysis, GatePolicy(), digest_key=bytes(16))
+
+    def party(session: Session) -> Outcome:
+        return runner.run(session, replace(work, source=sources[session.me]))
+
+    return simulate(3, range(3), party)
+
+
+@pytest.mark.parametrize(
+    ("rows_log2", "kinds", "error"),
+    [
+        (16, (Unreadable, FrameSource, FrameSource), DataError),
+        (8, (FrameSource, FrameSource, FrameSource), ValueRangeError),  # the first hospital has more rows than its charter says
+    ],
+    ids=["unreadable", "more rows than the charter says"],
+)
+def test_it_is_a_refusal_like_any_other(rows_log2: int, kinds: Any, error: type) -> None:
+    found = outcomes(rows_log2, kinds)
+    assert [outcome.stop for outcome in found] == ["refused"] * 3
+    assert len({tuple(outcome.opened) for outcome in found}) == 1
+    assert isinstance(found[0].data_error, error)
+    assert [outcome.data_error for outcome in found[1:]] == [None, None]
+    assert not any(outcome.row_sets or outcome.shares for outcome in found)
+
+
+def test_without_the_fault_there_is_an_answer() -> None:
+    assert [outcome.stop for outcome in outcomes(16, (FrameSource,) * 3)] == [None] * 3
