@@ -27,7 +27,7 @@ setup: $(STAMP) native/.built ## make .venv with everything but the peers (no to
 
 setup-peers: setup ## add tenseal and crypten, for comparison
 	@$(BIN)/python -m pip install --quiet 'torch==2.13.0'
-	@$(BIN)/python -m pip install --quiet --editable '.[tenseal,crypten]'
+	@$(BIN)/python -m pip install --quiet --quiet --editable '.[tenseal,crypten]'
 
 kernels: native/.built ## build the C extension
 
