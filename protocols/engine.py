@@ -122,7 +122,7 @@ class Engine(Protocol):
     def totals(self, declared: Sequence[Declared]) -> dict[str, Secret]:
         """Receive the hospitals' contributions (protocols/sums.py) and return their sums over hospitals. One round.
 
-        Every total is range-checked on shares by `check_totals`, not here.
+        The caller range-checks them on shares before it multiplies anything.
         """
         ...
 

@@ -15,7 +15,7 @@ SERIALISERS = {"pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"}
 SIMULATION = {"protocols/simulation.py"}
 
 OPEN_MASKED_CALLERS = {"protocols/replicated/truncate.py", "protocols/replicated/convert.py", "protocols/replicated/opening.py"}
-RELEASE_SHARE_CALLERS = {"engine/dry_run.py", "engine/party/gate.py", "engine/party/runner.py", "protocols/replicated/engine.py"}
+RELEASE_SHARE_CALLERS = {"engine/dry_run.py", "engine/party/gate.py", "protocols/replicated/engine.py"}
 
 
 def tree(path: Path) -> ast.AST:
