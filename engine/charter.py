@@ -22,6 +22,8 @@ from engine.dictionary import Dictionary
 from engine.errors import CharterError, NotAuthorised, SignatureInvalid
 
 DOMAIN = "unseen charter v1"
+BAND = 1024  # tables are declared in steps of so many rows
+MAX_ROWS = 1 << 40
 MAX_HOSPITALS = 32  # the range proof of protocols/numeric/solve.py allows this many roundings in a total
 Role = Literal["hospital", "compute", "researcher"]
 
@@ -36,7 +38,7 @@ class Member(BaseModel):
     public_key: str  # Ed25519, base64 of 32 bytes
     certificate: str  # PEM
     address: str | None = None  # host:port of its daemon; researchers have none
-    rows_log2: int = Field(default=10, ge=10, le=40)  # a hospital's whole table has at most 2^rows_log2 rows
+    rows: int = Field(default=BAND, ge=BAND, le=MAX_ROWS, multiple_of=BAND)  # a hospital's whole table has at most so many
 
     @field_validator("public_key")
     @classmethod
@@ -120,10 +122,14 @@ class Charter(BaseModel):
         return tuple(m.name for m in self.members if "researcher" in m.roles)
 
     @property
+    def bands(self) -> tuple[int, ...]:
+        """The rows declared for each hospital's table, in the order of `parties`."""
+        return tuple(self.member(name).rows for name in self.parties if "hospital" in self.member(name).roles)
+
+    @property
     def rows_log2(self) -> int:
-        """2^rows_log2 is above the total rows of all hospitals."""
-        total = sum(2**m.rows_log2 for m in self.members if "hospital" in m.roles)
-        return int(total - 1).bit_length()
+        """2^rows_log2 is at least the rows of all hospitals together."""
+        return int(sum(self.bands) - 1).bit_length()
 
     def member(self, name: str) -> Member:
         """Raises NotAuthorised for a name that the charter does not hold."""

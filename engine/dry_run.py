@@ -20,6 +20,7 @@ from engine.data.rows import DataSource, Query
 from engine.errors import NotEstimable, RefusedByDisclosureRules
 from engine.party import gate
 from engine.party.gate import GatePolicy
+from engine.party.runner import banded, joined, padded
 from protocols.engine import Declared, Secret
 from protocols.plaintext import Plaintext
 
@@ -47,16 +48,16 @@ def run_in_clear(
     public: dict[str, np.ndarray] = {}
     for number in range(analysis.plan.max_stages):
         stage = analysis.stage(state)
-        totals = _contributed(mpc, analysis, stage, state, sources, where, first=number == 0)
+        totals, rows = _contributed(mpc, analysis, stage, state, sources, where, first=number == 0)
         if number == 0:
             refuse, masked = gate.check(mpc, totals, analysis.plan, policy, 0)
-        else:
+        elif stage.contributed:
             refuse = gate.out_of_range(mpc, totals)
-        if _opened(mpc, Output("refused", (), "flag", frac=0), refuse):
+        if (number == 0 or stage.contributed) and _opened(mpc, Output("refused", (), "flag", frac=0), refuse):
             raise RefusedByDisclosureRules
-        step = analysis.joint(mpc, totals, State(state.stage, state.iteration, state.public, hidden))
+        step = analysis.joint(mpc, totals | rows, State(state.stage, state.iteration, state.public, hidden))
         opened = _open_declared(mpc, stage, step)
-        public.update(opened)
+        public.update({output.name: opened[output.name] for output in stage.opened})
         if stage.outputs:
             return _released(mpc, stage, {**masked, **step.outputs}, public, state.iteration, context)
         hidden = step.hidden
@@ -72,29 +73,53 @@ def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None) -> Price:
     while True:
         stage = analysis.stage(state)
         guard = gate.declared(analysis.plan, comparisons=0) if not seen else ()
-        totals = _zeros(mpc, (*guard, *stage.contributed))
+        declared = (*guard, *stage.contributed)
+        totals = _zeros(mpc, declared) if declared else {}
         if not seen:
             gate.check(mpc, totals, analysis.plan, policy or GatePolicy(), 0)
-        step = analysis.joint(mpc, totals, State(state.stage, state.iteration, state.public, hidden))
+        elif stage.contributed:
+            gate.out_of_range(mpc, totals)
+        rows = _zero_rows(mpc, stage, analysis.plan.bands)
+        step = analysis.joint(mpc, totals | rows, State(state.stage, state.iteration, state.public, hidden))
         gate.check_declared(stage, step)
         if stage.outputs:
             return Price(mpc.cost.rounds, sum(mpc.cost.sent), mpc.meter.leakage_log2)
         seen.add(stage.name)
         hidden = step.hidden
-        state = analysis.advance(state, {o.name: np.zeros(o.shape) for o in stage.opened}, hidden)
+        went_on = dict.fromkeys(stage.controls, np.array(True))
+        state = analysis.advance(state, {o.name: np.zeros(o.shape) for o in stage.opened} | went_on, hidden)
 
 
 def _contributed(
     mpc: Plaintext, analysis: Analysis, stage: Stage, state: State, sources: Sequence[DataSource], where: Any, *, first: bool
-) -> dict[str, Secret]:
+) -> tuple[dict[str, Secret], dict[str, Secret]]:
+    """(totals, rows) of a stage."""
     plan = analysis.plan
     declared = (*gate.declared(plan, comparisons=0), *stage.contributed) if first else stage.contributed
+    if not declared and not stage.rows:
+        return {}, {}
+    by_hospital = []
     for source in sources:
         counter = gate.Counter(plan)
-        rows = counter.watch(source.rows(Query(plan.columns, plan.listwise, where)))
-        values = dict(analysis.local(rows, state))
-        mpc.contribute({**values, **counter.values(rows.counts, [])} if first else values)
-    return mpc.totals(declared)
+        stream = counter.watch(source.rows(Query(plan.columns, plan.listwise, where)))
+        values = dict(analysis.local(stream, state))
+        by_hospital.append({**values, **counter.values(stream.counts, [])} if first else values)
+    for values in by_hospital:
+        mpc.contribute({each.name: values[each.name] for each in declared})
+    totals = mpc.totals(declared)
+    shapes = {hospital: banded(stage.rows, band) for hospital, band in enumerate(plan.bands)} if stage.rows else {}
+    for hospital, arrays in shapes.items():
+        mpc.contribute({each.name: padded(by_hospital[hospital][each.name], each) for each in arrays})
+    return totals, joined(mpc, mpc.rows(shapes)) if shapes else {}
+
+
+def _zero_rows(mpc: Plaintext, stage: Stage, bands: Sequence[int]) -> dict[str, Secret]:
+    if not stage.rows:
+        return {}
+    shapes = {hospital: banded(stage.rows, band) for hospital, band in enumerate(bands)}
+    for arrays in shapes.values():
+        mpc.contribute({each.name: np.zeros(each.shape) for each in arrays})
+    return joined(mpc, mpc.rows(shapes))
 
 
 def _zeros(mpc: Plaintext, declared: Sequence[Declared]) -> dict[str, Secret]:
@@ -107,7 +132,8 @@ def _open_declared(mpc: Plaintext, stage: Stage, step: Step) -> dict[str, np.nda
     for name in stage.stops:
         if _opened(mpc, Output(name, (), "flag", frac=0), step.stops[name]):
             raise NotEstimable(STOPS[name])
-    return {output.name: _opened(mpc, output, step.opened[output.name]) for output in stage.opened}
+    controls = {name: _opened(mpc, Output(name, (), "flag", frac=0), step.controls[name]) for name in stage.controls}
+    return controls | {output.name: _opened(mpc, output, step.opened[output.name]) for output in stage.opened}
 
 
 def _released(

@@ -69,6 +69,7 @@ class Receipt(BaseModel):
     outputs: tuple[OpenedArray, ...]  # to the researcher
     opened_to_parties: tuple[OpenedArray, ...] = ()  # empty unless disclosure is "steps"
     stops: tuple[str, ...] = ()  # control bits that were opened, by name: the conditions that would have ended the job
+    controls: dict[str, int] = {}  # control bits that say how a fit goes on, by name: how many times each was opened
     checks: tuple[Check, ...]
     snapshots: dict[str, str]  # hospital -> digest of its data and mapping, keyed by the hospital, hex
     iterations: int = Field(ge=0)  # stages that ran

@@ -24,13 +24,12 @@ from typing import Any
 from engine import analyses, canonical
 from engine import charter as charters
 from engine import identity as identities
-from engine.charter import Charter, Floors
+from engine.charter import BAND, Charter, Floors
 from engine.dictionary import Dictionary
 from engine.errors import ConfigError
 from engine.identity import Identity
 
 RESEARCHER, EXTRA = "researcher", "compute-3"
-MIN_ROWS_LOG2 = 10
 
 
 @dataclass(frozen=True)
@@ -182,12 +181,12 @@ def _member(identity: Identity, roles: list[str], layout: Layout, address: str |
         "public_key": identity.public_key,
         "certificate": identity.certificate.decode(),
         "address": address,
-        "rows_log2": rows_log2(file) if file else MIN_ROWS_LOG2,
+        "rows": band(file) if file else BAND,
     }
 
 
-def rows_log2(file: Path) -> int:
-    """A band for the whole table: 2^rows_log2 is at least its number of rows (lines, in a text file)."""
+def band(file: Path) -> int:
+    """What the charter declares for the whole table: its number of rows (lines, in a text file), rounded up to whole bands."""
     if file.suffix.lower() in (".parquet", ".pq"):
         import pyarrow.parquet as parquet
 
@@ -195,7 +194,7 @@ def rows_log2(file: Path) -> int:
     else:
         with file.open("rb") as lines:
             rows = sum(block.count(b"\n") for block in iter(lambda: lines.read(1 << 20), b"")) + 1
-    return max(MIN_ROWS_LOG2, (rows - 1).bit_length())
+    return max(BAND, -(-rows // BAND) * BAND)
 
 
 def free_ports(count: int) -> list[int]:

@@ -223,6 +223,10 @@ class Engine(Protocol):
         """Z_2^128 -> Z_2^256, value and scale unchanged. One masked opening."""
         ...
 
+    def narrow(self, x: Secret) -> Secret:
+        """Z_2^256 -> Z_2^128, value and scale unchanged: shares modulo 2^128. Local; the bound must fit the smaller ring."""
+        ...
+
     # -- randomness in public ------------------------------------------------------------------------------------------------
     def public_random_bytes(self, n: int) -> bytes:
         """n bytes that all compute parties agree on and none chose alone (for subsamples, not for secrets)."""

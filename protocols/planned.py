@@ -214,6 +214,12 @@ class PlannedEngine(ABC):
         ring.require_maskable(x.bound, x.limbs)
         return self._secret(self._lift(x.data, x.bound), x.frac, x.bound)
 
+    def narrow(self, x: Secret) -> Secret:
+        self._require_mine(x)
+        if x.limbs != LARGE:
+            raise MisuseError("only values of Z_2^256 are narrowed")
+        return self._secret(type(x.data)(*map(native.narrow, x.data)), x.frac, x.bound)
+
     # -- helpers -----------------------------------------------------------------------------------------------------
     def _secret(self, data: Parts, frac: int, bound: int) -> Secret:
         *shape, limbs = data[0].shape

@@ -4,8 +4,9 @@
     JOINT    `joint(mpc, totals, state)`  at the compute parties, on shares: the next state, or the outputs for the gate
     RESULT   `result(opened)`             at the researcher: standard errors, p-values, tables
 
-Between steps everybody calls `advance` with what was opened to the parties (nothing at all in `result` mode, the new
-coefficients in `steps` mode), so that all agree on the next stage. A non-iterative statistic has one stage.
+Between steps everybody calls `advance` with what was opened to the parties (control bits alone in `result` mode, the new
+coefficients in `steps` mode), so that all agree on the next stage. A non-iterative statistic has one stage. A stage may contribute
+nothing: it goes on with what the compute parties hold.
 
 An analysis object is made from public things alone (the spec, the charter's dictionary), the same at every party and at the
 researcher; it holds no data.
@@ -24,7 +25,9 @@ from protocols.engine import Declared, Engine, Secret
 
 Statistic = np.ndarray | tuple[np.ndarray, np.ndarray]
 Statistics = Mapping[str, Statistic]
-"""What a hospital contributes, by the names declared in the stage: float64, int64, or a compensated sum (high, low)."""
+"""What a hospital contributes, by the names declared in the stage: float64, int64, or a compensated sum (high, low).
+
+Arrays declared as `rows` have one entry for each row used, at most as many as the hospital's band; whoever sends them pads."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,10 @@ class Stage:
     """One round trip LOCAL -> SHARE -> JOINT, as everybody knows it beforehand."""
 
     name: str
-    contributed: tuple[Declared, ...]
+    contributed: tuple[Declared, ...] = ()
+    rows: tuple[Declared, ...] = ()  # shared row by row, neither masked nor summed; `shape` and bound are those of one row
     stops: tuple[str, ...] = ()  # control bits: names of conditions that end the job without a result (keys of STOPS)
+    controls: tuple[str, ...] = ()  # control bits that say how the job goes on
     opened: tuple[Output, ...] = ()  # to the parties; only in `steps` mode
     outputs: tuple[Output, ...] = ()  # to the researcher; exactly in the last stage
 
@@ -100,6 +105,8 @@ class Plan:
     row_sets: tuple[RowSet, ...]  # for the differencing rule: the rows that the outputs depend on
     outputs: tuple[Output, ...]
     rows_log2: int  # public: all hospitals' tables together hold at most 2^rows_log2 rows
+    bands: tuple[int, ...] = ()  # public: the rows to which each hospital pads what it shares row by row
+    controls: tuple[str, ...] = ()  # control bits that any stage may open, beside the stops
     opened: tuple[Output, ...] = ()
     max_stages: int = 1
 
@@ -109,6 +116,7 @@ class Step:
     """What JOINT made of one stage. Names and shapes are those the stage declared, or the gate refuses to open them."""
 
     stops: Mapping[str, Secret] = field(default_factory=dict)  # shared 0/1
+    controls: Mapping[str, Secret] = field(default_factory=dict)  # shared 0/1
     opened: Mapping[str, Secret] = field(default_factory=dict)
     outputs: Mapping[str, Secret] = field(default_factory=dict)
     hidden: Any = None  # shares that the next stage needs; they stay at the compute parties
@@ -146,6 +154,10 @@ STOPS = {
     "are not determined. Leave a column out, or choose another reference level.",
     "separated": "The fit does not converge: the outcome is perfectly (or almost) predicted by the columns. Leave a column out "
     "or merge levels.",
+    "beyond": "The fitted means of some rows lie far beyond the largest response that the data dictionary allows, where they are not "
+    "computed. Widen the response's bounds in the dictionary, or leave a column out.",
+    "inconsistent": "A hospital's rows do not agree with its sums: its data changed while they were read, or its software is at fault. "
+    "Ask again.",
 }
 
 
@@ -171,7 +183,7 @@ class Analysis(Protocol):
         ...
 
     def advance(self, state: State, opened: Mapping[str, np.ndarray], hidden: Any) -> State:
-        """Run by everybody after a stage that was not the last."""
+        """Run by everybody after a stage that was not the last. `opened` holds the control bits, too."""
         ...
 
     def result(self, opened: Opened) -> Any:

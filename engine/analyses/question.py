@@ -45,9 +45,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Limits:
-    """Public sizes of the study. `rows_log2`: all hospitals' tables together hold at most N = 2^rows_log2 rows."""
+    """Public sizes of the study: all hospitals' tables together hold at most N = 2^rows_log2 rows, each at most its band."""
 
     rows_log2: int
+    bands: tuple[int, ...] = ()  # of the parties that hold data, in the session's order
 
     @property
     def rows(self) -> int:

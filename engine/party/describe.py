@@ -11,6 +11,7 @@ ANALYSES = {
     "crosstab": "a table of counts with a chi-square test",
     "ols": "a linear regression",
     "logit": "a logistic regression",
+    "poisson": "a Poisson regression",
 }
 
 _CLASSES = {
@@ -48,6 +49,7 @@ def describe_openings(plan: Plan) -> list[str]:
     """Everything that can become readable, and for whom; nothing else opens."""
     lines = ["to all parties: whether a disclosure rule forbids the answer (yes or no, not which or where)"]
     lines += [f"to all parties, after each of at most {plan.max_stages} steps: {_line(output)}" for output in plan.opened]
+    lines += [f"to all parties, after each of at most {plan.max_stages} steps: {name} (yes or no)" for name in plan.controls]
     lines += ["to all parties: whether the answer is determined at all (" + ", ".join(STOPS) + ")"]
     return lines + [f"to the researcher: {_line(output)}" for output in (*gate.OUTPUTS, *plan.outputs)]
 

@@ -165,9 +165,11 @@ def out_of_range(mpc: Engine, totals: Mapping[str, Secret]) -> Secret:
 
 def check_declared(stage: Stage, step: Step) -> None:
     """Hold what JOINT returned against what the stage declared. Raises ProtocolError: nothing undeclared is ever opened."""
-    stops = tuple(Output(name, (), "flag", frac=0) for name in stage.stops)
-    for declared_here, values in ((stops, step.stops), (stage.opened, step.opened), (stage.outputs, step.outputs)):
-        _compare(declared_here, values)
+    stops, controls = (tuple(Output(name, (), "flag", frac=0) for name in names) for names in (stage.stops, stage.controls))
+    _compare(stops, step.stops)
+    _compare(controls, step.controls)
+    _compare(stage.opened, step.opened)
+    _compare(stage.outputs, step.outputs)
 
 
 def release(mpc: Engine, outputs: Sequence[Output], values: Mapping[str, Secret]) -> dict[str, np.ndarray]:

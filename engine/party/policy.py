@@ -87,7 +87,7 @@ def compile_question(spec: Spec, charter: Charter) -> Question:
     if spec.disclosure == "steps" and not charter.steps:
         raise SpecError('the charter does not allow disclosure="steps"; ask with disclosure="result"')
     dictionary = charter.parsed_dictionary
-    analysis = analyses.build(spec, dictionary, Limits(rows_log2=charter.rows_log2))
+    analysis = analyses.build(spec, dictionary, Limits(charter.rows_log2, charter.bands))
     if spec.disclosure not in analysis.modes:
         raise SpecError(f"{spec.analysis} runs with disclosure={' or '.join(map(repr, analysis.modes))} only")
     return Question(spec, analysis, Condition.parse(spec.where, dictionary) if spec.where else None)

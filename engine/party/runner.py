@@ -1,11 +1,13 @@
 """One session of a job, from the hospital's rows to re-randomised shares of the declared outputs.
 
 Every party runs `run`, in a worker thread, on the same public things; what each does depends on its roles. A hospital streams its
-rows (LOCAL) and contributes the sums the stage declares (SHARE). A compute party adds them up and computes (JOINT). What opens to
-the parties passes `_open`, declared names only, in this order:
+rows (LOCAL) and contributes the sums the stage declares (SHARE), and rows, where the stage declares any, padded to its band. A compute
+party adds the sums up, puts the rows of all hospitals together and computes (JOINT). What opens to the parties passes `_open`,
+declared names only, in this order:
 
-    refused   1 bit    after the first contribution, before anything else: did a disclosure rule fail
+    refused   1 bit    after every contribution, before anything else: did a disclosure rule fail, is a total out of range
     stops     1 bit    each the stage declares: is the answer not determined; a job that stops opens no outputs
+    controls  1 bit    each the stage declares: how the job goes on
     opened    arrays   each the stage declares, in `steps` mode only
 
 The outputs themselves are opened to nobody here: each compute party returns its re-randomised shares, which the daemon stores
@@ -15,9 +17,9 @@ and hands to the researcher.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,8 +34,9 @@ from engine.party.gate import GatePolicy
 from engine.party.ledger import Comparison, EarlierRowSet
 from native.errors import UnseenError
 from protocols import sums
-from protocols.engine import Declared, Secret
+from protocols.engine import Declared, Engine, Secret
 from protocols.errors import MisuseError, PeerMisbehaved, ValueRangeError
+from protocols.replicated import rows
 from protocols.replicated.engine import Replicated
 from protocols.session import COMPUTE, Expect, Meter, Session
 
@@ -109,11 +112,11 @@ class _Run:
             first = self.outcome.stages == 0
             self.work.progress(f"{stage.name} {state.iteration}" if state.iteration else stage.name)
             declared = (*guard, *stage.contributed) if first else stage.contributed
-            values = self._local(state, first, declared, [mine.get(name) for name in comparisons])
-            totals = self._share(declared, values)
+            values = self._local(stage, state, first, declared, [mine.get(name) for name in comparisons])
+            totals = self._share(declared, values) if declared else {}
             self.outcome.stages += 1
             began = time.perf_counter()
-            opened, hidden = self._joint(stage, state, totals, len(comparisons))
+            opened, hidden = self._joint(stage, state, totals, self._share_rows(stage, values), len(comparisons))
             self.outcome.joint_seconds += time.perf_counter() - began
             if self.outcome.stop or stage.outputs:
                 return self.outcome
@@ -125,19 +128,22 @@ class _Run:
         raise MisuseError("the analysis did not end within the stages it declared")
 
     def _joint(
-        self, stage: Stage, state: State, totals: dict[str, Secret], comparisons: int
+        self, stage: Stage, state: State, totals: dict[str, Secret], rows: dict[str, Secret], comparisons: int
     ) -> tuple[dict[str, np.ndarray], Any]:
         """From totals to what the stage opens: first whether a rule is broken, then the stops, then what was declared."""
-        if self._bit(REFUSED, self._refusal(totals, comparisons)):
+        contributes = self.outcome.stages == 1 or stage.contributed
+        if contributes and self._bit(REFUSED, self._refusal(totals, comparisons)):
             return self._stopped("refused")
-        step = self.analysis.joint(self.mpc, totals, state) if self.mpc else None
+        step = self.analysis.joint(self.mpc, totals | rows, state) if self.mpc else None
         if step is not None:
             gate.check_declared(stage, step)
         for name in stage.stops:
-            if self._bit(Output(name, (), "flag", frac=0), step.stops[name] if step else None):
+            if self._bit(_flag(name), step.stops[name] if step else None):
                 return self._stopped(name)
+        controls = {name: np.array(self._bit(_flag(name), step.controls[name] if step else None)) for name in stage.controls}
         opened = {output.name: self._open(output, step.opened[output.name] if step else None) for output in stage.opened}
         self.outcome.public.update(opened)
+        opened |= controls
         if stage.outputs and step is not None and self.mpc is not None:
             self._release(stage, step)
         return opened, step.hidden if step else None
@@ -154,34 +160,36 @@ class _Run:
     # -- LOCAL and SHARE ------------------------------------------------------------------------------------------------
 
     def _local(
-        self, state: State, first: bool, declared: Sequence[Declared], comparisons: Sequence[Comparison | None]
+        self, stage: Stage, state: State, first: bool, declared: Sequence[Declared], comparisons: Sequence[Comparison | None]
     ) -> dict[str, Any] | None:
         """One pass over this hospital's rows: the stage's statistics and, in the first pass, the gate's counts.
 
         Data that cannot be read make a contribution that the gate refuses: nobody can tell it from any other refusal.
         """
-        if not self.session.holds_data:
+        if not self.session.holds_data or not (declared or stage.rows):
             return None
         began = time.perf_counter()
+        mine = self._rows_declared(stage).get(self.session.me, ())
         try:
             with self.work.alive():
                 values = self._first_pass(state, comparisons) if first else dict(self.analysis.local(self._rows(), state))
-            for each in declared:
+                values |= {each.name: padded(values[each.name], each) for each in mine}
+            for each in (*declared, *mine):
                 sums.require_within(each, values[each.name])
             return values
         except (DataError, ConfigError, ValueRangeError) as error:
             if not first:
                 raise DataError("this hospital's data changed while they were read") from error
             self.outcome.data_error = error
-            return gate.refusing(declared)
+            return gate.refusing(declared) | {each.name: np.zeros(each.shape, dtype=np.int64) for each in mine}
         finally:
             self.outcome.local_seconds += time.perf_counter() - began
 
     def _first_pass(self, state: State, comparisons: Sequence[Comparison | None]) -> dict[str, Any]:
-        rows, counter = self._rows(), gate.Counter(self.plan)
-        values = dict(self.analysis.local(Rows(self._observed(counter.watch(rows)), rows.counts), state))
+        stream, counter = self._rows(), gate.Counter(self.plan)
+        values = dict(self.analysis.local(Rows(self._observed(counter.watch(stream)), stream.counts), state))
         self.outcome.row_sets = {row_set.name: d.to_bytes() for row_set, d in zip(self.plan.row_sets, self.digests, strict=True)}
-        counted = counter.values(rows.counts, self._differences(comparisons))
+        counted = counter.values(stream.counts, self._differences(comparisons))
         counted["gate.counts"][gate.COUNTS.index("refusals")] += self.outcome.lost_digest
         return values | counted
 
@@ -189,10 +197,10 @@ class _Run:
         assert self.work.source is not None
         return self.work.source.rows(Query(self.plan.columns, self.plan.listwise, self.work.where))
 
-    def _observed(self, rows: Rows) -> Iterator[Batch]:
+    def _observed(self, stream: Rows) -> Iterator[Batch]:
         """The same stream, entered into the row sets' digests on its way."""
         column_sets = {row_set.columns for row_set in self.plan.row_sets}
-        for batch in rows:
+        for batch in stream:
             known = {columns: batch.frame[list(columns)].notna().all(axis=1).to_numpy() for columns in column_sets}
             for row_set, digest in zip(self.plan.row_sets, self.digests, strict=True):
                 chosen = known[row_set.columns]
@@ -216,12 +224,33 @@ class _Run:
         return found
 
     def _share(self, declared: Sequence[Declared], values: dict[str, Any] | None) -> dict[str, Secret]:
+        mine = None if values is None else {each.name: values[each.name] for each in declared}
         if self.mpc is None:
-            sums.contribute(self.session, declared, values or {})
+            sums.contribute(self.session, declared, mine or {})
             return {}
-        if values is not None:
-            self.mpc.contribute(values)
+        if mine is not None:
+            self.mpc.contribute(mine)
         return self.mpc.totals(declared)
+
+    def _rows_declared(self, stage: Stage) -> dict[int, tuple[Declared, ...]]:
+        """What each hospital shares row by row in this stage: as many rows as its band."""
+        if not stage.rows:
+            return {}
+        bands = zip(self.session.hospitals, self.plan.bands, strict=True)
+        return {hospital: banded(stage.rows, band) for hospital, band in bands}
+
+    def _share_rows(self, stage: Stage, values: dict[str, Any] | None) -> dict[str, Secret]:
+        """The rows of all hospitals, one after another, by name."""
+        plan = self._rows_declared(stage)
+        if not plan:
+            return {}
+        mine = None if values is None else {each.name: values[each.name] for each in plan[self.session.me]}
+        if self.mpc is None:
+            rows.contribute(self.session, plan, mine)
+            return {}
+        if mine is not None:
+            self.mpc.contribute(mine)
+        return joined(self.mpc, self.mpc.rows(plan))
 
     # -- openings -----------------------------------------------------------------------------------------------------------
 
@@ -258,6 +287,30 @@ class _Run:
         outputs = (*gate.OUTPUTS, *stage.outputs)
         shares = gate.release(self.mpc, outputs, {**self.counts, **step.outputs})
         self.outcome.shares = {output.name: ReleasedShare(shares[output.name], output.frac) for output in outputs}
+
+
+def banded(declared: Sequence[Declared], band: int) -> tuple[Declared, ...]:
+    """The arrays of one hospital, from what is declared of one row."""
+    return tuple(replace(each, shape=(band, *each.shape)) for each in declared)
+
+
+def padded(values: np.ndarray, each: Declared) -> np.ndarray:
+    """The hospital's rows with rows of zeros behind them. Raises DataError when its table has outgrown its band."""
+    if len(values) > each.shape[0]:
+        raise DataError("this hospital's table has more rows than the charter declares for it; agree on a new charter")
+    out = np.zeros(each.shape, dtype=values.dtype)
+    out[: len(values)] = values
+    return out
+
+
+def joined(mpc: Engine, shared: Mapping[int, Mapping[str, Secret]]) -> dict[str, Secret]:
+    """{hospital: {name: its rows}} as {name: all rows}."""
+    names = next(iter(shared.values()))
+    return {name: mpc.concat([of_one[name] for of_one in shared.values()]) for name in names}
+
+
+def _flag(name: str) -> Output:
+    return Output(name, (), "flag", frac=0)
 
 
 def reconstruct(shares: Sequence[np.ndarray], frac: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -23,7 +24,7 @@ from engine.dictionary import Dictionary
 from engine.errors import ConfigError
 from engine.party import config as party_config
 from engine.sandbox_daemons import environment
-from engine.sandbox_files import Choices, free_ports, lay_out, make_identities, member_name, named, rows_log2, write
+from engine.sandbox_files import Choices, band, free_ports, lay_out, make_identities, member_name, named, write
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DATA = EXAMPLES / "data"
@@ -120,9 +121,8 @@ def test_the_band_of_a_table_holds_its_rows(tmp_path):
         frame = pd.DataFrame({"age": np.arange(rows)})
         frame.to_csv(tmp_path / "t.csv", index=False)
         frame.to_parquet(tmp_path / "t.parquet")
-        assert 2 ** rows_log2(tmp_path / "t.csv") >= rows
-        assert 2 ** rows_log2(tmp_path / "t.parquet") >= rows
-        assert rows_log2(tmp_path / "t.parquet") == max(10, (rows - 1).bit_length())
+        assert rows <= band(tmp_path / "t.csv") < rows + 2 * 1024
+        assert band(tmp_path / "t.parquet") == max(1, math.ceil(rows / 1024)) * 1024
 
 
 def test_free_ports_differ():
