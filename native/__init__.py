@@ -29,7 +29,7 @@ from native._arrays import (
     same_limbs,
     views,
 )
-from native._load import isa, isas, lib
+from native._load import ffi, isa, isas, lib
 from native.errors import KernelInputError, KernelsNotBuilt
 
 __all__ = [
@@ -54,6 +54,8 @@ __all__ = [
     "mul_shares",
     "narrow",
     "neg",
+    "row_names",
+    "row_set_add",
     "shift_left",
     "shift_right",
     "shift_right_signed",
@@ -413,3 +415,35 @@ def aes_ecb(key: bytes, blocks: Bytes) -> Bytes:
     out = np.empty_like(source)
     lib.aes128_ecb(pointer(out, "uint8_t *"), pointer(source, "uint8_t *"), source.shape[0], _key(key))
     return out
+
+
+# ---- row sets -------------------------------------------------------------------------------------------------------------
+
+
+def row_names(columns: Iterable[npt.NDArray[np.float64]], start: int) -> Words:
+    """A name of each row, made of its values one column after another: float64 (n,) each -> uint64 (n,).
+
+    All names begin as `start`, 0 <= start < 2^64. Any NaN is the same value, and -0.0 is 0.0.
+    """
+    sources = [contiguous(checked(a, np.float64, "column")) for a in columns]
+    if not sources or any(a.ndim != 1 or a.shape != sources[0].shape for a in sources):
+        raise KernelInputError("columns must be one or more arrays of one shape (n,)")
+    names = np.full(sources[0].shape, checked_int(start, 0, (1 << 64) - 1, "start"), np.uint64)
+    for source in sources:
+        lib.row_names_fold(pointer(names), pointer(source, "double[]"), source.size)
+    return names
+
+
+def row_set_add(cells: Words, key: bytes, low: Words, high: Words | None = None) -> None:
+    """Add AES(key, low + 2^64 high), and a 1, to the cells that its first four bytes name: one in each of four tables.
+
+    cells: uint64 (4, 256, 4), a count and a sum of 192 bits each, changed in place. low, high: uint64 (n,); high None: zeros.
+    """
+    flags = checked(cells, np.uint64, "cells").flags
+    if cells.shape != (4, 256, 4) or not (flags.c_contiguous and flags.writeable):
+        raise KernelInputError("cells must be a writable, contiguous array of shape (4, 256, 4)")
+    parts = [contiguous(checked(a, np.uint64, "words")) for a in (low, *(() if high is None else (high,)))]
+    if any(a.ndim != 1 or a.shape != parts[0].shape for a in parts):
+        raise KernelInputError("low and high must have one shape (n,)")
+    second = pointer(parts[1]) if len(parts) == 2 else ffi.NULL
+    lib.row_set_add(pointer(cells), pointer(parts[0]), second, parts[0].size, _key(key))

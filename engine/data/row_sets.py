@@ -32,13 +32,11 @@ from engine.errors import ConfigError
 
 TABLES = 4
 CELLS = 256
-CHUNK = 1 << 20  # sums of 2^20 32-bit words are exact in float64, which np.bincount adds in
+CELL_WORDS = 4  # of 64 bits: one of a count, three of a sum
 MAGIC = b"unseen row set 2"
-WORDS = 4  # of an element
-CELL_WORDS = 8  # of 32 bits: two of a count, six of a sum
 HALF = np.uint64(32)
 ELEMENTS = 2  # of one person in a difference: the rows used here, the rows used there
-SIZE = len(MAGIC) + 8 + TABLES * CELLS * 4 * CELL_WORDS
+SIZE = len(MAGIC) + 8 + TABLES * CELLS * CELL_WORDS * 8
 
 Cell = tuple[int, int]  # sub-table, index
 
@@ -48,20 +46,12 @@ class RowSetDigest:
 
     def __init__(self, key: bytes) -> None:
         self._key = hashlib.sha256(b"unseen row set key\0" + key).digest()
-        self._counts = np.zeros((TABLES, CELLS), dtype=np.int64)
-        self._sums = np.zeros((WORDS, TABLES, CELLS), dtype=np.uint64)  # of 32-bit words: room for 2^32 rows
+        self._cells = np.zeros((TABLES, CELLS, CELL_WORDS), dtype=np.uint64)
 
     def update(self, identities: np.ndarray, rows: np.ndarray | None = None) -> None:
         """Add a batch of rows: their identities, uint64 (rows,); or those of their people, beside each other, and of the rows."""
-        blocks = _blocks_of_rows(identities) if rows is None else _blocks_of_people(identities, rows)
-        for start in range(0, len(blocks), CHUNK):
-            elements = native.aes_ecb(self._key[:16], blocks[start : start + CHUNK].view(np.uint8).reshape(-1, 16))
-            words = elements.view("<u4").astype(np.float64)
-            for table in range(TABLES):
-                cells = elements[:, table].astype(np.intp)
-                self._counts[table] += np.bincount(cells, minlength=CELLS)
-                for word in range(WORDS):
-                    self._sums[word, table] += np.bincount(cells, words[:, word], CELLS).astype(np.uint64)
+        low, high = (identities, None) if rows is None else _people(identities, rows)
+        native.row_set_add(self._cells, self._key[:16], low, high)
 
     def difference(self, other: RowSetDigest, limit: int = 10) -> int:
         """How many people or rows are in one of the two row sets and not in the other; `limit` means that many or more."""
@@ -69,7 +59,7 @@ class RowSetDigest:
             raise ConfigError(
                 "Two row-set digests were made under different keys: restore the hospital's key of the earlier one."
             )
-        mine, theirs = self._resolved(), other._resolved()
+        mine, theirs = self._cells, other._cells
         differ = (mine != theirs).any(axis=2)
         if differ.sum(axis=1).max() > ELEMENTS * (limit - 1):  # an element is in one cell of each sub-table
             return limit
@@ -78,7 +68,7 @@ class RowSetDigest:
 
     def to_bytes(self) -> bytes:
         """The same number of bytes for any row set."""
-        body = self._resolved().astype("<u4").tobytes()
+        body = self._cells.astype("<u8").tobytes()
         return MAGIC + self._check(body) + body
 
     @classmethod
@@ -90,45 +80,25 @@ class RowSetDigest:
             raise ConfigError(
                 "A stored row-set digest is damaged, or of another key or version. Restore the party's state and keys."
             )
-        stored = np.frombuffer(body, "<u4").reshape(TABLES, CELLS, CELL_WORDS).astype(np.uint64)
-        digest._counts = (stored[..., 0] | stored[..., 1] << HALF).astype(np.int64)
-        digest._sums = np.moveaxis(stored[..., 2 : 2 + WORDS], 2, 0).copy()
-        digest._sums[-1] |= stored[..., 2 + WORDS] << HALF
+        digest._cells = np.frombuffer(body, "<u8").astype(np.uint64).reshape((TABLES, CELLS, CELL_WORDS))
         return digest
 
     def _check(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:8]
 
-    def _resolved(self) -> np.ndarray:
-        """(tables, cells, 8) words of 32 bits, carries resolved: the count in two, the sum of the elements in six."""
-        cells = np.zeros((TABLES, CELLS, CELL_WORDS), dtype=np.uint64)
-        cells[..., 0], cells[..., 1] = self._counts & 0xFFFFFFFF, self._counts >> 32
-        carry = np.zeros((TABLES, CELLS), dtype=np.uint64)
-        for word in range(WORDS):
-            total = self._sums[word] + carry
-            cells[..., 2 + word], carry = total & np.uint64(0xFFFFFFFF), total >> HALF
-        cells[..., 2 + WORDS] = carry
-        return cells
 
-
-def _blocks_of_rows(identities: np.ndarray) -> np.ndarray:
-    """uint64 (rows, 2)."""
-    return np.column_stack([identities, np.zeros_like(identities)]).astype("<u8")
-
-
-def _blocks_of_people(identities: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """uint64 (people, 2)."""
+def _people(identities: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """uint64 (people,): whose, and which rows."""
     if not len(identities):
-        return np.empty((0, 2), dtype="<u8")
+        return identities, rows
     first = np.flatnonzero(np.concatenate([[True], identities[1:] != identities[:-1]]))
-    return np.column_stack([identities[first], np.add.reduceat(rows, first) >> HALF]).astype("<u8")
+    return identities[first], np.add.reduceat(rows, first) >> HALF
 
 
 def _subtract(mine: np.ndarray, theirs: np.ndarray) -> tuple[int, int]:
-    """(count, sum of elements) of a cell of the difference, from 32-bit words."""
-    words = mine.astype(np.int64) - theirs.astype(np.int64)
-    numbers = [int(word) << (32 * place) for place, word in enumerate(words)]
-    return sum(numbers[:2]), sum(numbers[2:]) >> 64
+    """(count, sum of elements) of a cell of the difference."""
+    words = [int(word) - int(other) for word, other in zip(mine, theirs, strict=True)]
+    return words[0], sum(word << (64 * place) for place, word in enumerate(words[1:]))
 
 
 @dataclass

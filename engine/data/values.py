@@ -22,8 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import native
 from engine.dictionary import Column, Level
 
+START = 0x9E3779B97F4A7C15
 NOTHING = ("", "na", "n/a", "nan", "<na>", "null", "none", ".")
 
 
@@ -80,17 +82,7 @@ def row_identities(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     The finalizer of splitmix64 (Steele, Lea and Flood 2014), chained over the columns in the order of their names. It need not
     resist attack: identities stay at the hospital, which enciphers them before anything is kept.
     """
-    state = np.full(len(next(iter(columns.values()))), 0x9E3779B97F4A7C15, dtype=np.uint64)
-    for _, values in sorted(columns.items()):
-        bits = (values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
-        bits[np.isnan(values)] = 0x7FF8000000000000
-        state ^= bits
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            state ^= state >> np.uint64(shift)
-            state *= np.uint64(factor)
-        state ^= state >> np.uint64(31)
-        state += np.uint64(0x9E3779B97F4A7C15)
-    return state & ~np.uint64(1)
+    return native.row_names([values for _, values in sorted(columns.items())], START) & ~np.uint64(1)
 
 
 def _text(value: Any) -> str | None:

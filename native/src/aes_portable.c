@@ -8,7 +8,7 @@
 #include "dispatch.h"
 #include "element.h"
 
-enum { ROUNDS = 10, LANES = 2, BATCH = 4 * LANES, SCHEDULE_BYTES = 16 * (ROUNDS + 1), CTR_CHUNK = 256 };
+enum { ROUNDS = 10, LANES = 2, BATCH = 4 * LANES, CTR_CHUNK = 256 };
 
 typedef uint64_t plane __attribute__((vector_size(8 * LANES)));
 typedef plane sliced[8];
@@ -182,8 +182,8 @@ static uint32_t substitute_word(uint32_t w)
     return w;
 }
 
-/* FIPS 197, section 5.2; words are little-endian, so RotWord turns right by 8 bits. */
-static void expand_key(uint8_t round_keys[SCHEDULE_BYTES], const uint8_t *key)
+/* Words are little-endian, so RotWord turns right by 8 bits. */
+void aes128_expand_key(uint8_t *round_keys, const uint8_t *key)
 {
     uint32_t w[4 * (ROUNDS + 1)];
     uint32_t round_constant = 1;
@@ -196,22 +196,22 @@ static void expand_key(uint8_t round_keys[SCHEDULE_BYTES], const uint8_t *key)
         }
         w[i] = w[i - 4] ^ t;
     }
-    memcpy(round_keys, w, SCHEDULE_BYTES);
+    memcpy(round_keys, w, AES_SCHEDULE_BYTES);
 }
 
 void aes128_ecb(uint8_t *out, const uint8_t *in, size_t blocks, const uint8_t *key)
 {
-    uint8_t round_keys[SCHEDULE_BYTES];
-    expand_key(round_keys, key);
+    uint8_t round_keys[AES_SCHEDULE_BYTES];
+    aes128_expand_key(round_keys, key);
     kernels_active->aes_blocks(out, in, blocks, round_keys);
 }
 
 /* Counters are written where the key stream goes, a chunk that stays in the first-level cache, and encrypted in place. */
 void aes128_ctr(uint8_t *out, size_t n, const uint8_t *key, uint64_t first_low, uint64_t first_high)
 {
-    uint8_t round_keys[SCHEDULE_BYTES];
+    uint8_t round_keys[AES_SCHEDULE_BYTES];
     u128 counter = (u128)first_high << 64 | first_low;
-    expand_key(round_keys, key);
+    aes128_expand_key(round_keys, key);
     while (n > 0) {
         const size_t whole = n / 16 < CTR_CHUNK ? n / 16 : CTR_CHUNK;
         uint8_t last[16];

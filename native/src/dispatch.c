@@ -4,16 +4,17 @@
 #include <string.h>
 
 static const kernel_forms PORTABLE = {
-    "portable", aes_blocks_portable, to_planes_portable, from_planes_portable, matmul_block_portable,
+    "portable", aes_blocks_portable, to_planes_portable, from_planes_portable, matmul_block_portable, row_names_fold_portable,
 };
 
 #if defined(__x86_64__)
 /* AVX2 has no wide enough multiplication: its matrix product is the portable one. */
 static const kernel_forms AVX2 = {
-    "avx2", aes_blocks_avx2, to_planes_avx2, from_planes_avx2, matmul_block_portable,
+    "avx2", aes_blocks_avx2, to_planes_avx2, from_planes_avx2, matmul_block_portable, row_names_fold_avx2,
 };
 static const kernel_forms AVX512IFMA = {
     "avx512ifma", aes_blocks_avx512ifma, to_planes_avx512ifma, from_planes_avx512ifma, matmul_block_avx512ifma,
+    row_names_fold_avx512ifma,
 };
 static const kernel_forms *const FORMS[] = {&AVX512IFMA, &AVX2, &PORTABLE};
 
@@ -21,7 +22,8 @@ static int machine_runs(const kernel_forms *forms)
 {
     __builtin_cpu_init();
     if (forms == &AVX512IFMA) {
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512ifma") && __builtin_cpu_supports("vaes");
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512ifma")
+            && __builtin_cpu_supports("vaes");
     }
     if (forms == &AVX2) {
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes");

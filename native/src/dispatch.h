@@ -7,11 +7,18 @@
 /* Blocks of the matrix product: at most this many rows and columns of out, and this many terms of each sum, in one call. */
 enum { BLOCK_SIDE = 32, BLOCK_TERMS = 32 };
 
+/* FIPS 197, section 5.2: the round keys of a key of 16 bytes. */
+enum { AES_SCHEDULE_BYTES = 16 * 11 };
+void aes128_expand_key(uint8_t *round_keys, const uint8_t *key);
+
 /* aes_blocks: round_keys holds 11 keys of 16 bytes; the rest as aes128_ecb. */
 typedef void aes_blocks_fn(uint8_t *out, const uint8_t *in, size_t blocks, const uint8_t *round_keys);
 
 /* planes: as bits_to_planes and bits_from_planes. */
 typedef void planes_fn(uint64_t *out, const uint64_t *in, size_t n, size_t planes, int limbs);
+
+/* fold: as row_names_fold. */
+typedef void names_fn(uint64_t *state, const double *in, size_t n);
 
 /* matmul_block: out += a b for one block, m, n <= BLOCK_SIDE, k <= BLOCK_TERMS; row and column strides of out are given in words.
  * upper = 1: b is the transpose of a, and entries of out below the diagonal need not be computed. */
@@ -21,6 +28,7 @@ typedef void matmul_block_fn(uint64_t *out, ptrdiff_t out_row, ptrdiff_t out_col
 aes_blocks_fn aes_blocks_portable, aes_blocks_avx2, aes_blocks_avx512ifma;
 planes_fn to_planes_portable, to_planes_avx2, to_planes_avx512ifma;
 planes_fn from_planes_portable, from_planes_avx2, from_planes_avx512ifma;
+names_fn row_names_fold_portable, row_names_fold_avx2, row_names_fold_avx512ifma;
 matmul_block_fn matmul_block_portable, matmul_block_avx512ifma;
 
 typedef struct {
@@ -29,6 +37,7 @@ typedef struct {
     planes_fn *to_planes;
     planes_fn *from_planes;
     matmul_block_fn *matmul_block;
+    names_fn *row_names_fold;
 } kernel_forms;
 
 /* The forms in use. */

@@ -128,3 +128,13 @@ void aes128_ecb(uint8_t *out, const uint8_t *in, size_t blocks, const uint8_t *k
 /* cffi: end */
 
 #endif
+/* ---- row sets: what a hospital works out about its own rows, in the clear; these alone index memory by their values ---- */
+
+/* state[i] = the name of row i so far, with one more column in[i] in it: any float64; all NaN count as one value, -0.0 as 0.0. */
+void row_names_fold(uint64_t *state, const double *in, size_t n);
+
+/* cells: (4, 256) cells of 4 words: a count, and a sum in 192 bits. For each i the element AES(key, low[i] + 2^64 high[i]) and a 1 are
+ * added to the cell of each table t that byte t of the element names. high NULL: zeros. Counts and sums must not overflow: fewer
+ * than 2^64 elements. */
+void row_set_add(uint64_t *cells, const uint64_t *low, const uint64_t *high, size_t n, const uint8_t *key);
+
