@@ -66,7 +66,7 @@ def series(f: Callable[[Decimal], Decimal], low: Fraction, high: Fraction, block
         raise MisuseError(f"a series is cut into blocks of 2 to {LARGEST_BLOCK} coefficients")
     with localcontext() as context:
         context.prec = DIGITS
-        c = _coefficients(f, _decimal(low), _decimal(high), blocks * block)
+        c = _coefficients(f, decimal(low), decimal(high), blocks * block)
         rows: list[tuple[int, ...]] = []
         for j in range(blocks - 1, -1, -1):
             tail = [c[j * block + i] for i in range(1, block)]
@@ -149,5 +149,6 @@ def _cosines() -> list[Decimal]:
         return table
 
 
-def _decimal(value: Fraction) -> Decimal:
+def decimal(value: Fraction) -> Decimal:
+    """At the precision of the context."""
     return Decimal(value.numerator) / Decimal(value.denominator)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
@@ -20,8 +21,9 @@ from scipy.stats import chisquare
 import native
 from protocols import sums
 from protocols.engine import LARGE, SMALL, Declared, Secret
-from protocols.numeric.exponential import exp, log
-from protocols.numeric.logistic import logistic, sigmoid
+from protocols.numeric.exponential import exp, exponential, inverse_half, log
+from protocols.numeric.logistic import fold, logistic, mean_and_slope, pearson_roots, sigmoid, softplus
+from protocols.numeric.maximum import maximum
 from protocols.numeric.reciprocal import reciprocal
 from protocols.numeric.roots import roots
 from protocols.prf import PrfStream
@@ -49,18 +51,40 @@ VERBS: dict[str, Verb] = {
     "row_products": lambda mpc, x, y: mpc.row_products(x[:6400].reshape(100, 64), y[:6400].reshape(100, 64)),
     "gram": lambda mpc, x, y: gram(mpc, x[:6400].reshape(100, 64)),
     "sigmoid": lambda mpc, x, y: sigmoid(mpc, x[:640]),
-    "logistic": lambda mpc, x, y: logistic(mpc, x[:640], softplus=True),
+    "logistic": lambda mpc, x, y: logistic(mpc, x[:640], with_softplus=True),
+    "mean_and_slope": lambda mpc, x, y: mean_and_slope(mpc, fold(mpc, x[:640])),
+    "softplus": lambda mpc, x, y: softplus(mpc, fold(mpc, x[:640])),
+    "pearson_roots": lambda mpc, x, y: pearson_roots(mpc, fold(mpc, x[:640]), bits_of(mpc, y[:640])),
+    "exponential": lambda mpc, x, y: exponential(mpc, x[:640], Fraction(1)),
+    "inverse_half": lambda mpc, x, y: inverse_half(mpc, exponential(mpc, x[:640], Fraction(1))),
+    "maximum": lambda mpc, x, y: maximum(mpc, mpc.stack([x[:640], y[:640], 2 * x[:640]]), 0),
     "reciprocal": lambda mpc, x, y: reciprocal(mpc, fine(x[:320]), 2.0**-48),
     "roots": lambda mpc, x, y: roots(mpc, fine(x[:320]), 2.0**-48),
     "exp": lambda mpc, x, y: exp(mpc, fine(x[:320])),
     "log": lambda mpc, x, y: log(mpc, fine(x[:320]), 2.0**-48),
 }
-ROWS_ONLY = {"lift", "row_products", "gram", "sigmoid", "logistic"}
+ROWS_ONLY = {
+    "lift",
+    "row_products",
+    "gram",
+    "sigmoid",
+    "logistic",
+    "mean_and_slope",
+    "softplus",
+    "pearson_roots",
+    "exponential",
+    "inverse_half",
+}
 LARGE_ONLY = {"reciprocal", "roots", "exp", "log"}
 
 
 def gram(mpc: Replicated, x: Secret) -> Secret:
     return mpc.row_products(x, x, symmetric=True)
+
+
+def bits_of(mpc: Replicated, y: Secret) -> Secret:
+    """0/1 values."""
+    return mpc.is_negative(y)
 
 
 def fine(x: Secret) -> Secret:
