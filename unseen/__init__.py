@@ -33,7 +33,16 @@ from engine.errors import (
 )
 from engine.party.version import SOFTWARE_VERSION as __version__
 from engine.receipt import Receipt
-from engine.results import CrosstabResult, DescribeResult, LogitResult, OLSResult, RegressionResult, Result
+from engine.results import (
+    CrosstabResult,
+    DescribeResult,
+    GLMResult,
+    LogitResult,
+    OLSResult,
+    PoissonResult,
+    RegressionResult,
+    Result,
+)
 from engine.sandbox import sandbox
 from engine.spec import Spec
 from native.errors import KernelsNotBuilt, UnseenError
@@ -49,6 +58,7 @@ __all__ = [
     "DictionaryError",
     "Expired",
     "FormulaError",
+    "GLMResult",
     "Job",
     "JobAborted",
     "JobEvent",
@@ -59,6 +69,7 @@ __all__ = [
     "NotAuthorised",
     "NotEstimable",
     "OLSResult",
+    "PoissonResult",
     "Receipt",
     "ReceiptInvalid",
     "Refused",

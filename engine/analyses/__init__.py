@@ -9,6 +9,7 @@ from engine.analyses.crosstab import Crosstab
 from engine.analyses.describe import Describe
 from engine.analyses.linear import OLS
 from engine.analyses.logistic import Logit
+from engine.analyses.poisson import PoissonRegression
 from engine.analyses.question import Ask, Limits, Question
 from engine.dictionary import Dictionary
 from engine.errors import SpecError
@@ -23,7 +24,7 @@ class Family(Protocol):
     def build(self, question: Question, dictionary: Dictionary, limits: Limits) -> Analysis: ...
 
 
-ANALYSES: dict[str, Any] = {family.name: family for family in (Describe, Crosstab, OLS, Logit)}
+ANALYSES: dict[str, Any] = {family.name: family for family in (Describe, Crosstab, OLS, Logit, PoissonRegression)}
 
 
 def build(question: Question, dictionary: Dictionary, limits: Limits) -> Analysis:

@@ -31,6 +31,7 @@ GAMMA_LIMIT = 2.0**20  # coefficients of columns scaled to [-1, 1], response sca
 MOST_ROBUST_COLUMNS = 30
 MOST_ROWS_OF_A_PERSON = 1 << 10
 VCOV = ("model", "HC0", "HC1", "cluster")
+GLM_VCOV = ("model", "HC0", "cluster")  # packages disagree on what HC1 means there
 INVERSE = "entries of (M + residue)^-1 after 46 doublings: protocols/numeric/solve.py, theorem (range)"
 
 
@@ -93,7 +94,9 @@ class Model:
                 return np.arange(len(self.design.names))[term.columns]
         return np.empty(0, dtype=np.int64)
 
-    def plan(self, outputs: tuple[Output, ...], opened: tuple[Output, ...] = (), max_stages: int = 1) -> Plan:
+    def plan(
+        self, outputs: tuple[Output, ...], opened: tuple[Output, ...] = (), max_stages: int = 1, controls: tuple[str, ...] = ()
+    ) -> Plan:
         return Plan(
             columns=self.columns,
             listwise=self.columns,
@@ -103,7 +106,9 @@ class Model:
             outputs=outputs,
             rows_log2=self.rows_log2,
             opened=opened,
+            bands=self.limits.bands,
             max_stages=max_stages,
+            controls=controls,
         )
 
     def _cells(self) -> tuple[Cell, ...]:

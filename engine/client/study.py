@@ -141,10 +141,31 @@ class Study:
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.LogitResult:
-        """Logistic regression of a 0/1 column; `disclosure="steps"` shows the parties the coefficients after each step."""
+        """Logistic regression of a 0/1 column. `vcov`: "model", "HC0"; `disclosure="steps"` is faster, takes "cluster" too, and
+        shows the parties the coefficients after each step."""
         common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
         found: results.LogitResult = self._ask(
             self.spec("logit", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
+        )
+        return found
+
+    def poisson(
+        self,
+        formula: str,
+        *,
+        vcov: str = "model",
+        cov_params: bool = False,
+        where: str | None = None,
+        complete: Sequence[str] = (),
+        disclosure: str = "result",
+        engine: str = "replicated",
+        timeout: float | None = None,
+    ) -> results.PoissonResult:
+        """Poisson regression of a count, with log link. `vcov`: "model", "HC0"; `disclosure="steps"` is faster, takes "cluster" too, and
+        shows the parties the coefficients after each step."""
+        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        found: results.PoissonResult = self._ask(
+            self.spec("poisson", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
         )
         return found
 

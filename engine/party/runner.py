@@ -294,7 +294,7 @@ def banded(declared: Sequence[Declared], band: int) -> tuple[Declared, ...]:
     return tuple(replace(each, shape=(band, *each.shape)) for each in declared)
 
 
-def padded(values: np.ndarray, each: Declared) -> np.ndarray:
+def padded(values: Any, each: Declared) -> np.ndarray:
     """The hospital's rows with rows of zeros behind them. Raises DataError when its table has outgrown its band."""
     if len(values) > each.shape[0]:
         raise DataError("this hospital's table has more rows than the charter declares for it; agree on a new charter")

@@ -3,6 +3,15 @@
 from engine.results.base import Result
 from engine.results.crosstab import CrosstabResult
 from engine.results.describe import DescribeResult
-from engine.results.regression import LogitResult, OLSResult, RegressionResult
+from engine.results.regression import GLMResult, LogitResult, OLSResult, PoissonResult, RegressionResult
 
-__all__ = ["CrosstabResult", "DescribeResult", "LogitResult", "OLSResult", "RegressionResult", "Result"]
+__all__ = [
+    "CrosstabResult",
+    "DescribeResult",
+    "GLMResult",
+    "LogitResult",
+    "OLSResult",
+    "PoissonResult",
+    "RegressionResult",
+    "Result",
+]

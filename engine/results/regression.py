@@ -1,9 +1,10 @@
-"""Results of OLS and of logistic regression, with the names and definitions of statsmodels.
+"""Results of OLS and of generalised linear models, with the names and definitions of statsmodels.
 
 error_bound of a regression: with fixed-point numbers of unit 2^-64 the equations M gamma = b that are solved differ from the true
 ones by a vector delta, each entry at most 2^-62 (2 + |gamma|_1) (truncated M and b, products of the refinement), and by Cauchy
 and Schwarz |e_j' X delta| <= sqrt(X_jj) |delta| sqrt(trace X), which is compared with the standard error. What float64 itself
 loses in adding up a hospital's rows (about 1e-15 relative to each column's spread) is not counted: pooled analyses lose it too.
+Where a fit's iterates stay hidden, the means are computed on shares and their error is added (engine/analyses/glm_hidden.py).
 """
 
 from __future__ import annotations
@@ -120,8 +121,8 @@ class OLSResult(RegressionResult):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LogitResult(RegressionResult):
-    """Logistic regression: binomial family, logit link."""
+class GLMResult(RegressionResult):
+    """A generalised linear model with canonical link, fitted by maximum likelihood; `scale` is 1."""
 
     deviance: float
     null_deviance: float
@@ -131,34 +132,74 @@ class LogitResult(RegressionResult):
     llr_pvalue: float
     prsquared: float
     cox_snell: float
-    events: int
-    family: str = "binomial"
-    link: str = "logit"
+    family: str
+    link: str
     scale: float = 1.0
 
-    def odds_ratios(self, conf_level: float = 0.95) -> pd.DataFrame:
-        """exp(coef) with its confidence interval; the intercept's is the odds at the reference."""
+    def _ratios(self, name: str, conf_level: float) -> pd.DataFrame:
         interval = self.conf_int(conf_level)
-        logs = {"odds_ratio": self.params, "lower": interval["lower"], "upper": interval["upper"]}
-        return pd.DataFrame({name: np.exp(values) for name, values in logs.items()})
+        logs = {name: self.params, "lower": interval["lower"], "upper": interval["upper"]}
+        return pd.DataFrame({key: np.exp(values) for key, values in logs.items()})
 
-    def _also(self) -> dict[str, Any]:
-        ratios = rows_of(self.odds_ratios())
-        return super()._also() | {"odds_ratios": ratios}
-
-    def _title(self) -> str:
-        return "Logistic regression"
-
-    def _facts(self) -> tuple[text.Pairs, text.Pairs]:
-        left = [("Rows", self.nobs), ("Events", self.events), ("Df residuals", self.df_resid), ("Covariance", self.vcov)]
-        right = [
+    def _fit_facts(self) -> text.Pairs:
+        return [
             ("Pseudo R-squared", self.prsquared),
             ("Log-likelihood", self.llf),
             ("LL-Null", self.llnull),
             ("LLR p-value", self.llr_pvalue),
             ("Iterations", self.iterations),
         ]
-        return left, right
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LogitResult(GLMResult):
+    """Logistic regression: binomial family, logit link."""
+
+    events: int
+    family: str = "binomial"
+    link: str = "logit"
+
+    def odds_ratios(self, conf_level: float = 0.95) -> pd.DataFrame:
+        """exp(coef) with its confidence interval; the intercept's is the odds at the reference."""
+        return self._ratios("odds_ratio", conf_level)
+
+    def _also(self) -> dict[str, Any]:
+        return super()._also() | {"odds_ratios": rows_of(self.odds_ratios())}
+
+    def _title(self) -> str:
+        return "Logistic regression"
+
+    def _facts(self) -> tuple[text.Pairs, text.Pairs]:
+        left = [("Rows", self.nobs), ("Events", self.events), ("Df residuals", self.df_resid), ("Covariance", self.vcov)]
+        return left, self._fit_facts()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PoissonResult(GLMResult):
+    """Poisson regression: log link. `total` is the sum of the counts."""
+
+    total: int
+    family: str = "poisson"
+    link: str = "log"
+
+    @property
+    def dispersion(self) -> float:
+        """Pearson's chi-square over the residual degrees of freedom: far above 1, the model's standard errors are too small."""
+        return self.pearson_chi2 / self.df_resid
+
+    def rate_ratios(self, conf_level: float = 0.95) -> pd.DataFrame:
+        """exp(coef) with its confidence interval; the intercept's is the mean at the reference."""
+        return self._ratios("rate_ratio", conf_level)
+
+    def _also(self) -> dict[str, Any]:
+        return super()._also() | {"rate_ratios": rows_of(self.rate_ratios()), "dispersion": self.dispersion}
+
+    def _title(self) -> str:
+        return "Poisson regression"
+
+    def _facts(self) -> tuple[text.Pairs, text.Pairs]:
+        left = [("Rows", self.nobs), ("Total count", self.total), ("Df residuals", self.df_resid), ("Covariance", self.vcov)]
+        return [*left, ("Dispersion", self.dispersion)], self._fit_facts()
 
 
 def quantile(conf_level: float, df: float | None) -> float:

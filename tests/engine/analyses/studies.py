@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,18 @@ from tests import datasets
 
 LOOSE = GatePolicy(cohort=5, cell=5, hospitals=2, residual_df=1, parameters_share=0.5)
 TWO_HOSPITALS = GatePolicy(hospitals=2)
-STEPS = {"logit": "steps"}
+BAND = 1024
 
 
-def analysis_of(dictionary: Dictionary, analysis: str, rows_log2: int = 16, **fields: Any) -> Analysis:
-    return build(Ask(analysis, disclosure=STEPS.get(analysis, "result"), **fields), dictionary, Limits(rows_log2))
+def analysis_of(
+    dictionary: Dictionary, analysis: str, rows_log2: int = 16, bands: tuple[int, ...] = (BAND,) * 3, **fields: Any
+) -> Analysis:
+    return build(Ask(analysis, **fields), dictionary, Limits(rows_log2, bands))
+
+
+def bands_of(frames: Sequence[pd.DataFrame]) -> tuple[int, ...]:
+    """The rows that a charter would declare for these tables."""
+    return tuple(max(1, math.ceil(len(frame) / BAND)) * BAND for frame in frames)
 
 
 def ask(
@@ -36,7 +45,7 @@ def ask(
 ) -> Any:
     """The result object."""
     parsed = dictionary if isinstance(dictionary, Dictionary) else Dictionary.parse(dictionary)
-    question = analysis_of(parsed, analysis, rows_log2, **fields)
+    question = analysis_of(parsed, analysis, rows_log2, bands_of(frames), **fields)
     opened = run_in_clear(question, [FrameSource(frame, parsed) for frame in frames], policy, where)
     return question.result(opened)
 

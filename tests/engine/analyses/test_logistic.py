@@ -1,4 +1,4 @@
-"""Logistic regression against statsmodels, reconverged; and the ways in which a fit can fail."""
+"""Logistic regression, in both modes, against statsmodels, reconverged; and the ways in which a fit can fail."""
 
 from typing import Any
 
@@ -8,10 +8,12 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
+from engine.analyses import glm_hidden
+from engine.data.frame_source import FrameSource
 from engine.dictionary import Dictionary
-from engine.dry_run import plan_ranges
-from engine.errors import NotEstimable, RefusedByDisclosureRules, SpecError
-from tests.engine.analyses.studies import analysis_of, ask, ask_set, largest, split
+from engine.dry_run import plan_ranges, run_in_clear
+from engine.errors import DataError, NotEstimable, RefusedByDisclosureRules, SpecError
+from tests.engine.analyses.studies import TWO_HOSPITALS, analysis_of, ask, ask_set, largest, split
 
 QUESTIONS = [
     ("indo_rct", "pep_out ~ indo + age + female + risk + sod1"),
@@ -27,15 +29,22 @@ def reference(formula: str, pooled: pd.DataFrame, **fit: Any) -> Any:
     return smf.logit(formula, pooled).fit(method="newton", tol=1e-14, maxiter=100, disp=0, **fit)
 
 
+MODES = ("result", "steps")
+EXACT = {"result": 1e-6, "steps": 1e-9}  # of a standard error
+ERRORS = {"result": 2e-7, "steps": 1e-9}  # relative, of standard errors
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("dataset", "formula"), QUESTIONS)
-def test_everything_equals_statsmodels(dataset: str, formula: str) -> None:
-    found, pooled = ask_set(dataset, "logit", formula=formula)
+def test_everything_equals_statsmodels(dataset: str, formula: str, mode: str) -> None:
+    found, pooled = ask_set(dataset, "logit", formula=formula, disclosure=mode)
     truth = reference(formula, pooled)
     names = list(truth.params.index)
-    assert largest((found.params[names] - truth.params) / truth.bse) < 1e-9
-    assert largest(found.bse[names] / truth.bse - 1) < 1e-9
-    assert largest(found.pvalues[names] - truth.pvalues) < 1e-9
-    assert largest(found.odds_ratios(0.9).loc[names, "upper"] / np.exp(truth.conf_int(0.1)[1]) - 1) < 1e-7
+    assert largest((found.params[names] - truth.params) / truth.bse) < EXACT[mode]
+    assert found.error_bound < 1e-4
+    assert largest(found.bse[names] / truth.bse - 1) < ERRORS[mode]
+    assert largest(found.pvalues[names] - truth.pvalues) < EXACT[mode]
+    assert largest(found.odds_ratios(0.9).loc[names, "upper"] / np.exp(truth.conf_int(0.1)[1]) - 1) < 1e-6
     for ours, theirs in {
         "llf": "llf",
         "llnull": "llnull",
@@ -46,27 +55,33 @@ def test_everything_equals_statsmodels(dataset: str, formula: str) -> None:
     }.items():
         # statsmodels fits the null model by an optimiser that stops at about 1e-9; ours is exact
         assert getattr(found, ours) == pytest.approx(
-            getattr(truth, theirs), rel=1e-7 if ours in ("llnull", "llr", "prsquared") else 1e-10
+            getattr(truth, theirs), rel=1e-7 if mode == "result" or ours in ("llnull", "llr", "prsquared") else 1e-10, abs=1e-7
         )
     generalized = sm.GLM(truth.model.endog, truth.model.exog, family=sm.families.Binomial()).fit(tol=1e-14)
-    assert found.pearson_chi2 == pytest.approx(generalized.pearson_chi2, rel=1e-7)
-    assert found.deviance == pytest.approx(generalized.deviance, rel=1e-9)
+    assert found.pearson_chi2 == pytest.approx(generalized.pearson_chi2, rel=2e-5 if mode == "result" else 1e-7)
+    assert found.deviance == pytest.approx(generalized.deviance, rel=1e-7 if mode == "result" else 1e-9)
     assert (found.nobs, found.df_model, found.df_resid) == (truth.nobs, truth.df_model, truth.df_resid)
     assert found.events == truth.model.endog.sum()
-    assert 3 <= found.iterations <= 10
+    assert 2 <= found.iterations <= 6
 
 
 @pytest.mark.parametrize("cov_params", [False, True])
-@pytest.mark.parametrize("vcov", ["HC0", "cluster"])
-def test_robust_covariances(vcov: str, cov_params: bool) -> None:
+@pytest.mark.parametrize(("vcov", "mode"), [("HC0", "steps"), ("cluster", "steps"), ("HC0", "result")])
+def test_robust_covariances(vcov: str, mode: str, cov_params: bool) -> None:
     formula = "outcome ~ active + age + baseline + C(center)"
-    found, pooled = ask_set("respiratory", "logit", formula=formula, options={"vcov": vcov, "cov_params": cov_params})
+    options = {"vcov": vcov, "cov_params": cov_params}
+    found, pooled = ask_set("respiratory", "logit", formula=formula, options=options, disclosure=mode)
     extra = {"cov_kwds": {"groups": pd.factorize(pooled["person"])[0]}} if vcov == "cluster" else {}
     truth = reference(formula, pooled, cov_type=vcov, **extra)
     names = list(truth.params.index)
-    assert largest(found.bse[names] / truth.bse - 1) < 1e-8
+    assert largest(found.bse[names] / truth.bse - 1) < (1e-8 if mode == "steps" else ERRORS[mode])
     if cov_params:
-        assert largest(found.cov_params.loc[names, names] - truth.cov_params()) < 1e-9
+        assert largest(found.cov_params.loc[names, names] - truth.cov_params()) < (1e-9 if mode == "steps" else 1e-7)
+
+
+def test_people_are_not_clustered_on_shared_rows() -> None:
+    with pytest.raises(SpecError, match="vcov"):
+        ask_set("respiratory", "logit", formula="outcome ~ age", options={"vcov": "cluster"})
 
 
 COLUMNS: dict[str, Any] = {
@@ -89,6 +104,7 @@ def synthetic(n: int = 600, seed: int = 1) -> pd.DataFrame:
     )
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("formula", "message"),
     [
@@ -98,17 +114,18 @@ def synthetic(n: int = 600, seed: int = 1) -> pd.DataFrame:
         ("almost ~ b + x", "does not converge"),
     ],
 )
-def test_collinear_and_separated_fits_end_with_a_reason(formula: str, message: str) -> None:
+def test_collinear_and_separated_fits_end_with_a_reason(formula: str, message: str, mode: str) -> None:
     with pytest.raises(NotEstimable, match=message):
-        ask(split(synthetic()), {"columns": COLUMNS}, "logit", formula=formula)
+        ask(split(synthetic()), {"columns": COLUMNS}, "logit", formula=formula, disclosure=mode)
 
 
-def test_a_declared_level_without_rows_is_dropped() -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_declared_level_without_rows_is_dropped(mode: str) -> None:
     frame = synthetic()
-    found = ask(split(frame), {"columns": COLUMNS}, "logit", formula="y ~ x + group")
+    found = ask(split(frame), {"columns": COLUMNS}, "logit", formula="y ~ x + group", disclosure=mode)
     truth = reference("y ~ x + group", frame)
     assert found.dropped == ("group[T.none]",)
-    assert largest((found.params - truth.params) / truth.bse) < 1e-9
+    assert largest((found.params - truth.params) / truth.bse) < EXACT[mode]
     assert found.df_resid == truth.df_resid
 
 
@@ -158,17 +175,67 @@ def test_a_response_with_more_than_two_values_is_refused() -> None:
         analysis_of(Dictionary.parse({"columns": COLUMNS}), "logit", formula="x ~ b")
 
 
-def test_steps_must_be_asked_for() -> None:
-    from engine.analyses import Ask, Limits, build
-
-    with pytest.raises(SpecError, match="steps"):
-        build(Ask("logit", formula="y ~ x"), Dictionary.parse({"columns": COLUMNS}), Limits(12))
-
-
+@pytest.mark.parametrize(("mode", "most_rounds"), [("steps", 220), ("result", 280)])
 @pytest.mark.parametrize("vcov", ["model", "HC0"])
-def test_ranges_are_planned(vcov: str) -> None:
-    price = plan_ranges(
-        analysis_of(Dictionary.parse({"columns": COLUMNS}), "logit", 40, formula="y ~ x + b", options={"vcov": vcov})
-    )
+def test_ranges_are_planned(vcov: str, mode: str, most_rounds: int) -> None:
+    """The start, one newton stage and the final one."""
+    dictionary = Dictionary.parse({"columns": COLUMNS})
+    options = {"vcov": vcov}
+    price = plan_ranges(analysis_of(dictionary, "logit", 40, formula="y ~ x + b", options=options, disclosure=mode))
     assert price.leakage_log2 <= -40
-    assert price.rounds <= 200  # one newton stage and the final one
+    assert price.rounds <= most_rounds
+
+
+def narrow_rare(n: int) -> pd.DataFrame:
+    """Rare events, and a column that spans a thousandth of its bounds."""
+    rng = np.random.default_rng(5)
+    x = 50 + 0.02 * rng.standard_normal(n)
+    b = rng.integers(0, 2, n)
+    y = (rng.random(n) < 1 / (1 + np.exp(4.6 - 30 * (x - 50) - b))).astype(int)
+    return pd.DataFrame({"x": x, "b": b, "y": y, "twice": 2 * x, "group": "a", "above": 0, "almost": 0})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rare_events_and_a_narrow_column(mode: str) -> None:
+    frame = narrow_rare(6000)
+    found = ask(split(frame), {"columns": COLUMNS}, "logit", formula="y ~ x + b", disclosure=mode)
+    truth = reference("y ~ x + b", frame)
+    assert largest((found.params - truth.params) / truth.bse) < 1e-4
+    assert largest(found.bse / truth.bse - 1) < 1e-5
+
+
+def test_a_hospital_whose_rows_are_not_its_sums_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = glm_hidden.HiddenFit.local
+
+    def faulty(fit: Any, rows: Any, state: Any) -> Any:
+        values = dict(honest(fit, rows, state))
+        values["z"] = values["z"].copy()
+        values["z"][3, 1] += 0.5
+        return values
+
+    monkeypatch.setattr(glm_hidden.HiddenFit, "local", faulty)
+    with pytest.raises(NotEstimable, match="do not agree"):
+        ask(split(synthetic()), {"columns": COLUMNS}, "logit", formula="y ~ x")
+
+
+def test_a_table_that_outgrew_its_band_is_refused() -> None:
+    dictionary = Dictionary.parse({"columns": COLUMNS})
+    question = analysis_of(dictionary, "logit", formula="y ~ x", bands=(1024,) * 3)
+    sources = [FrameSource(synthetic(1500), dictionary) for _ in range(3)]
+    with pytest.raises(DataError, match="charter"):
+        run_in_clear(question, sources, TWO_HOSPITALS)
+
+
+def test_hospitals_that_differ_are_one_fit(seed: int = 3) -> None:
+    """Each hospital's own fit is far from the pooled one; where they begin does not matter."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for shift, slope in ((-25, 0.3), (0, -0.05), (25, 0.1)):
+        frame = synthetic(400, int(rng.integers(1000)))
+        frame["x"] = (frame["x"] + shift).clip(0, 100)
+        frame["y"] = (rng.random(400) < 1 / (1 + np.exp(-slope * (frame["x"] - 50)))).astype(int)
+        frames.append(frame)
+    for mode in MODES:
+        found = ask(frames, {"columns": COLUMNS}, "logit", formula="y ~ x + b", disclosure=mode)
+        truth = reference("y ~ x + b", pd.concat(frames))
+        assert largest((found.params - truth.params) / truth.bse) < EXACT[mode]

@@ -1,0 +1,170 @@
+"""Families of generalised linear models, as a hospital computes with them in the clear.
+
+A row with linear predictor eta has a mean, a weight W = d mean / d eta (canonical links), and a part of the log-likelihood that
+depends on eta, y eta - b(eta); what depends on y alone is added up once (`constants`). Every quantity that travels has a bound that
+the dictionary gives, a power of two; sums are contributed in units of it, so that the protocol sees terms in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from scipy.special import expit, gammaln, xlogy
+
+from engine.analyses.base import Output
+from engine.analyses.normalise import declare_sum
+from engine.data.rows import Batch
+from engine.errors import SpecError
+from engine.formula import Design
+from engine.formula.design import response_interval
+from protocols.engine import Declared
+
+PEARSON_LIMIT_LOG2 = 24  # of one row's squared residual over its variance; larger ones count as this
+MEAN_ROOM_LOG2 = 3  # fitted means of counts are computed up to 8 times the largest response that the dictionary allows
+MOST_COUNT_LOG2 = 12
+
+
+class Family(Protocol):
+    """A family with its canonical link. `eta` and `y` are float64 (rows,)."""
+
+    name: str
+    link: str
+    weight_log2: int  # 0 <= W <= 2^weight_log2
+    residual_log2: int  # |y|, |mean| and |y - mean| <= 2^residual_log2
+    fit_log2: int  # |y eta - b(eta)| <= 2^fit_log2, larger ones count as this
+
+    def response(self, design: Design, batch: Batch) -> np.ndarray: ...
+
+    def residual(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray: ...
+
+    def weight(self, eta: np.ndarray) -> np.ndarray: ...
+
+    def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """y eta - b(eta)."""
+        ...
+
+    def pearson(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """(y - mean)^2 / W, at most 2^PEARSON_LIMIT_LOG2."""
+        ...
+
+    def constants(self, y: np.ndarray) -> Mapping[str, np.ndarray]:
+        """What is added up over y alone, by row."""
+        ...
+
+    def declared(self, rows_log2: int) -> tuple[Declared, ...]:
+        """Those sums, as contributed."""
+        ...
+
+    def outputs(self, rows_log2: int) -> tuple[Output, ...]:
+        """Those sums, as opened to the researcher."""
+        ...
+
+
+@dataclass(frozen=True)
+class Binomial:
+    """y is 0 or 1; logit link: b = log(1 + exp(eta)), W = p (1 - p)."""
+
+    name: ClassVar[str] = "binomial"
+    link: ClassVar[str] = "logit"
+    weight_log2: int = -2
+    residual_log2: int = 0
+    fit_log2: int = 10
+
+    def response(self, design: Design, batch: Batch) -> np.ndarray:
+        return design.response(batch)
+
+    def residual(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(y > 0, expit(-eta), -expit(eta))  # y - p without cancellation
+
+    def weight(self, eta: np.ndarray) -> np.ndarray:
+        return np.asarray(expit(eta) * expit(-eta))
+
+    def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.maximum(-np.logaddexp(0.0, _against(eta, y)), -(2.0**self.fit_log2))
+
+    def pearson(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.exp(np.minimum(_against(eta, y), PEARSON_LIMIT_LOG2 * math.log(2)))
+
+    def constants(self, y: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"events": y}
+
+    def declared(self, rows_log2: int) -> tuple[Declared, ...]:
+        return (Declared("events", (), 2.0**rows_log2, frac=0),)
+
+    def outputs(self, rows_log2: int) -> tuple[Output, ...]:
+        return (Output("events", (), "count", frac=0),)
+
+
+def _against(eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The log odds of the outcome that did not happen."""
+    return np.where(y > 0, -eta, eta)
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """y is a count of at most `most`; log link: b = W = mean = exp(eta), computed up to 2^residual_log2."""
+
+    name: ClassVar[str] = "poisson"
+    link: ClassVar[str] = "log"
+    most: int
+
+    @classmethod
+    def of(cls, design: Design) -> Poisson:
+        """Raises SpecError unless the response is a whole number from 0 to 2^12 within the dictionary's bounds."""
+        assert design._response is not None
+        low, high = response_interval(design._response)
+        columns = design._response.columns
+        if len(columns) != 1 or columns[0].type != "integer" or columns[0].name != design.response_name or low < 0:
+            raise SpecError("poisson needs a count as its response: a column that the dictionary declares as integer, from 0 on")
+        if high > 1 << MOST_COUNT_LOG2:
+            raise SpecError(f"poisson takes counts of up to {1 << MOST_COUNT_LOG2}; ask for tighter bounds in the dictionary")
+        return cls(max(1, int(high)))
+
+    @property
+    def residual_log2(self) -> int:
+        return (self.most - 1).bit_length() + MEAN_ROOM_LOG2
+
+    @property
+    def weight_log2(self) -> int:
+        return self.residual_log2
+
+    @property
+    def fit_log2(self) -> int:
+        return self.residual_log2 + 6
+
+    def response(self, design: Design, batch: Batch) -> np.ndarray:
+        return design.response_values(batch)
+
+    def residual(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return y - self.weight(eta)
+
+    def weight(self, eta: np.ndarray) -> np.ndarray:
+        return np.exp(np.minimum(eta, self.residual_log2 * math.log(2)))
+
+    def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.maximum(y * np.minimum(eta, 40.0) - self.weight(eta), -(2.0**self.fit_log2))
+
+    def pearson(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        mean = np.maximum(self.weight(eta), np.finfo(float).tiny)
+        return np.minimum((y - mean) ** 2 / mean, 2.0**PEARSON_LIMIT_LOG2)
+
+    def constants(self, y: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"total": y, "log_factorials": gammaln(y + 1), "ylogy": xlogy(y, y)}
+
+    def declared(self, rows_log2: int) -> tuple[Declared, ...]:
+        return (
+            Declared("total", (), self.most * 2.0**rows_log2, frac=0),
+            declare_sum("log_factorials", (), rows_log2, float(gammaln(self.most + 1)) + 1),
+            declare_sum("ylogy", (), rows_log2, float(xlogy(self.most, self.most)) + 1),
+        )
+
+    def outputs(self, rows_log2: int) -> tuple[Output, ...]:
+        return (
+            Output("total", (), "count", frac=0),
+            Output("log_factorials", (), "aggregate", frac=64 + rows_log2),
+            Output("ylogy", (), "aggregate", frac=64 + rows_log2),
+        )

@@ -1,0 +1,354 @@
+"""A generalised linear model by Newton's method in `result` mode: nothing opens on the way but whether it has converged.
+
+    start    LOCAL  the hospital's own fit (one_shot.py), sums of y, and its scaled design rows, rounded to 28 bits, for sharing
+             JOINT  the inverse Gram matrix B^-1, gamma_0; whether the rows agree with the sums
+    newton   JOINT  eta = Z gamma, means and weights (shared_families.py), g = Z'(y - mean), H = Z'WZ, a step H^-1 g
+    final    JOINT  H^-1 to full precision, a last step, log-likelihood, Pearson's chi-square, the sandwich: the outputs
+
+Only `start` reads rows. Units: M P / N for sums over rows (normalise.py), W / 2^weight_log2 in [0, 1] for weights, so that 0 <= H <= B:
+that is what makes the range of every step provable, whatever the weights are (protocols/numeric/solve.py, `precondition`). Rows
+are shared in Z_2^128 and padded with zeros, which add nothing to Z'WZ, Z'mean and Z'y; where zero rows would count (log-likelihood,
+chi-square) the cohort's 0/1 weight multiplies them out.
+
+Convergence. With the step s the job goes on until s'Bs <= 2^-44: until it changes the linear predictors by less than 2.4e-7 in the
+mean square, which is what standard errors, taken from before the step, then lack relatively; the coefficients, taken from
+after it, lack the square of that. A fit that runs away never gets there. At the end, with the full inverse, sum (z's)^2 > 2^-5
+means that it ran away slowly: separated.
+
+Ranges. gamma is clamped to GAMMA_LIMIT at every step, eta by the family's functions; a clamp of eta that acts at the last step is
+told as `extreme` where it only saturates a probability, and ends the job where means beyond it matter (Poisson).
+
+Source: McCullagh and Nelder, "Generalized Linear Models", 1989; the preconditioned iteration in solve.py.
+Adversary: one semi-honest compute party, which sees nothing of the rows; two together hold them. Leaks: `converged` after each
+step; the outputs. Rounds (replicated): about 50 a step, 110 for the start, 60 at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine.analyses import glm_result, one_shot, sandwich
+from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistics, Step
+from engine.analyses.bits import any_of, negation
+from engine.analyses.families import Binomial, Family
+from engine.analyses.moments import Symmetric
+from engine.analyses.normalise import declare_count, declare_sum, scaled
+from engine.analyses.one_shot import GAMMA_LIMIT, Quadratic, Start
+from engine.analyses.regression import Model
+from engine.analyses.shared_families import SharedFamily, shared
+from engine.data.rows import Rows
+from engine.errors import NotEstimable, SpecError
+from engine.results import GLMResult
+from protocols.engine import LARGE, LARGE_FRAC, SMALL_FRAC, Declared, Engine, Secret
+from protocols.numeric.interim import FAST, POLISH, Coupled, improve, inverse_of, precondition
+
+HIDDEN_VCOV = ("model", "HC0")
+MOST_STEPS = 25
+CONVERGED_LOG2 = -44  # of s'Bs
+RUNS_AWAY_LOG2 = -5  # of sum (z's)^2 at the end
+AGREE_LOG2 = -10  # sums of squares of the shared rows and of the contributed ones may differ by so much
+ONE = 1 << LARGE_FRAC
+CHECKED = "a hospital's own check of the rows that it shares, with their squares held against its sums"
+PEAK = "weights and means are at most 1 in their units, up to 2^-10, and n P <= N"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the compute parties hold from the start on."""
+
+    start: Start
+    z: Secret  # (rows, d) in Z_2^128
+    y: Secret  # (rows,) whole numbers
+    w: Secret  # (rows,) 1 for the rows of the cohort
+    zy: Secret  # Z'y / 2^residual_log2 / N, raw
+    score: Secret  # the same times P
+    told: Mapping[str, Secret]  # outputs that are sums of y
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything at one gamma."""
+
+    gamma: Secret  # (d,) at 28 bits of Z_2^256
+    folded: Any
+    mean: Secret
+    z_mean: Secret  # Z'mean / 2^residual_log2 / N, raw, (d, 1)
+    hessian: Secret
+    gradient: Secret  # (d, 1)
+    coupled: Coupled
+
+
+@dataclass(frozen=True)
+class HiddenFit:
+    """y ~ x1 + x2 + ... for one family; options vcov ("model", "HC0") and cov_params."""
+
+    modes: ClassVar[tuple[str, ...]] = ("result",)
+    name: str
+    model: Model
+    family: Family
+    plan: Plan
+
+    @classmethod
+    def of(cls, name: str, model: Model, family: Family) -> HiddenFit:
+        """Raises SpecError when the charter does not say how many rows each hospital pads to."""
+        if not model.limits.bands:
+            raise SpecError(f"{name} in `result` mode needs the rows of each hospital's table in the charter")
+        extreme = (Output("extreme", (), "flag", frac=0),) if isinstance(family, Binomial) else ()
+        outputs = glm_result.outputs(model, family, *extreme)
+        return cls(name, model, family, model.plan(outputs, (), MOST_STEPS + 2, ("converged",)))
+
+    @property
+    def _on_shares(self) -> SharedFamily:
+        return shared(self.family)
+
+    def start(self) -> State:
+        return State("start")
+
+    def stage(self, state: State) -> Stage:
+        if state.stage == "newton":
+            return Stage("newton", controls=("converged",))
+        if state.stage == "final":
+            beyond = () if isinstance(self.family, Binomial) else ("beyond",)
+            return Stage("final", stops=("separated", *beyond), outputs=self.plan.outputs)
+        r, d = self.model.rows_log2, self.model.size
+        contributed = (*one_shot.declared(self.model), declare_sum("zy", (d,), r), *self.family.declared(r))
+        rows = (
+            Declared("z", (d,), 1.0, frac=SMALL_FRAC),
+            Declared("y", (), 2.0**self.family.residual_log2, frac=0),
+            Declared("w", (), 1.0, frac=0),
+        )
+        return Stage("start", contributed, rows, stops=("singular", "inconsistent"))
+
+    # -- LOCAL ----------------------------------------------------------------------------------------------------------
+
+    def local(self, rows: Rows, state: State) -> Statistics:
+        """The one pass: the hospital's rows stay in memory, since all of them will be shared."""
+        model, family, d = self.model, self.family, self.model.size
+        parts: list[tuple[np.ndarray, np.ndarray]] = [(np.empty((0, d)), np.empty(0))]
+        for batch in rows:
+            parts.append((rounded(model.design.matrix(batch)), family.response(model.design, batch)))
+        z, y = (np.concatenate(part) for part in zip(*parts, strict=True))
+        upper, own = Symmetric(d).rows_columns, Quadratic(family, z, y)
+        constants = {name: np.asarray(values.sum()) for name, values in family.constants(y).items()}
+        whole = {each.name for each in family.declared(0) if each.frac == 0}
+        statistics = {
+            "gram": (z.T @ z)[upper],
+            "information": own.information[upper],
+            "target": own.target,
+            "n": np.asarray(len(y)),
+            "zy": np.ldexp(z.T @ y, -family.residual_log2),
+            **{name: value.round().astype(np.int64) if name in whole else value for name, value in constants.items()},
+            "z": z,
+            "y": y.round().astype(np.int64),
+            "w": np.ones(len(y), np.int64),
+        }
+        return statistics | ({"present": model.present(z)} if len(model.droppable) else {})
+
+    # -- JOINT ----------------------------------------------------------------------------------------------------------
+
+    def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
+        if state.stage == "start":
+            return self._begin(mpc, totals)
+        held: Held = state.hidden[0]
+        if state.stage == "newton":
+            return self._newton(mpc, held, state.hidden[1])
+        return self._final(mpc, held, state.hidden[2])
+
+    def _begin(self, mpc: Engine, totals: Mapping[str, Secret]) -> Step:
+        r, d = self.model.rows_log2, self.model.size
+        start = one_shot.begin(mpc, self.model, self.family, totals)
+        score = mpc.reshape(scaled(mpc, totals["zy"], start.power, r), (d, 1))
+        told = {each.name: totals[each.name] for each in (*self.family.declared(r), declare_count("n", (), r))}
+        held = Held(
+            start=start,
+            z=mpc.bounded(totals["z"], 1 << SMALL_FRAC, CHECKED),
+            y=mpc.bounded(totals["y"], 1 << self.family.residual_log2, CHECKED),
+            w=mpc.bounded(totals["w"], 1, CHECKED),
+            zy=mpc.reshape(totals["zy"], (d, 1)),
+            score=score,
+            told=told,
+        )
+        gamma = mpc.truncate(start.gamma, LARGE_FRAC - SMALL_FRAC)
+        stops = {"singular": start.singular, "inconsistent": self._disagree(mpc, totals)}
+        return Step(stops, hidden=(held, gamma, None))
+
+    def _disagree(self, mpc: Engine, totals: Mapping[str, Secret]) -> Secret:
+        """1 where the shared rows' sums of squares are not the contributed ones.
+
+        A row out of its bounds, by a fault, does not pass: its square is added up modulo 2^128 without a sign.
+        """
+        r, (n, d) = self.model.rows_log2, totals["z"].shape
+        columns = mpc.transpose(totals["z"])
+        squares = mpc.matmul(mpc.reshape(columns, (d, 1, n)), mpc.reshape(columns, (d, n, 1)), frac=2 * SMALL_FRAC)
+        lifted = replace(mpc.reshape(mpc.lift(squares), (d,)), frac=2 * SMALL_FRAC + r)
+        diagonal = totals["gram"][np.diag(Symmetric(d).position)]
+        gap = mpc.rescale_up(lifted, diagonal.frac) - diagonal
+        inside = mpc.in_range(gap, 1 << (LARGE_FRAC + AGREE_LOG2))
+        return any_of(mpc, [negation(mpc, inside)])
+
+    def _newton(self, mpc: Engine, held: Held, gamma: Secret) -> Step:
+        at = self._evaluate(mpc, held, gamma)
+        step = self._step(mpc, at.coupled.X, at.gradient)
+        short = 2.0**CONVERGED_LOG2 - self._size(mpc, held, step)
+        moved = mpc.rescale_up(gamma, LARGE_FRAC) + mpc.reshape(step, gamma.shape)
+        nearer, _, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=SMALL_FRAC)
+        return Step(controls={"converged": negation(mpc, mpc.reshape(far, ()))}, hidden=(held, nearer, at))
+
+    def _evaluate(self, mpc: Engine, held: Held, gamma: Secret) -> Evaluation:
+        """Means and weights of all rows, the gradient and the Hessian at gamma, and the inverse as far as a step needs it."""
+        family, z, r = self._on_shares, held.z, self.model.rows_log2
+        (n, d), start = z.shape, held.start
+        eta = mpc.matmul(z, mpc.reshape(mpc.narrow(gamma), (d, 1)), frac=SMALL_FRAC)
+        folded = family.fold(mpc, mpc.reshape(eta, (n,)))
+        mean, weight = family.mean_and_weight(mpc, folded)
+        weighted = mpc.mul(mpc.reshape(weight, (n, 1)), z, frac=weight.frac + z.frac)
+        mean_column = mpc.rescale_up(mpc.reshape(mean, (n, 1)), weighted.frac)
+        products = mpc.row_products(z, mpc.concat([weighted, mean_column], axis=1))
+        products = replace(products, frac=products.frac + r)  # divided by N
+        sums = mpc.bounded(mpc.mul(products, start.power, frac=LARGE_FRAC), ONE + ONE // 1024, PEAK)
+        hessian, gradient = sums[:, :d], held.score - sums[:, d:]
+        coupled = improve(mpc, precondition(mpc, start.gram_inverse, hessian, self._absent_diagonal(mpc, start)), FAST)
+        return Evaluation(gamma, folded, mean, products[:, d:], hessian, gradient, coupled)
+
+    def _final(self, mpc: Engine, held: Held, at: Evaluation) -> Step:
+        model, d = self.model, self.model.size
+        absent = self._absent_diagonal(mpc, held.start)
+        X, singular = inverse_of(mpc, improve(mpc, at.coupled, POLISH), at.hessian, absent)
+        step = self._step(mpc, X, at.gradient)
+        short = self._budget(mpc, held, RUNS_AWAY_LOG2) - self._size(mpc, held, step)
+        moved = mpc.rescale_up(at.gamma, LARGE_FRAC) + mpc.reshape(step, (d,))
+        gamma, outside, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=LARGE_FRAC)
+        stops, spread = [singular, outside, far], model.model_spread(mpc, X)
+        if model.vcov != "model":
+            B, outside = sandwich.clamped_middle(mpc, self._middle(mpc, held, at))
+            stops.append(outside)
+            spread |= sandwich.spread(mpc, model, X, B)
+        outputs = {
+            "gamma": gamma,
+            "fit": self._fit(mpc, held, at, step),
+            "pearson": self._pearson(mpc, held, at),
+            **held.told,
+            **spread,
+        }
+        if held.start.absent is not None:
+            outputs["absent"] = held.start.absent
+        ends = {"separated": any_of(mpc, stops)}
+        beyond = mpc.lift(any_of(mpc, [self._on_shares.beyond(at.folded)]))  # not padded rows, whose eta is 0
+        if isinstance(self.family, Binomial):
+            outputs["extreme"] = beyond
+        else:
+            ends["beyond"] = beyond
+        return Step(ends, outputs=outputs)
+
+    def _step(self, mpc: Engine, X: Secret, gradient: Secret) -> Secret:
+        """H^-1 g, (d, 1) at 64 bits."""
+        return mpc.shift_left(mpc.matmul(X, gradient, frac=LARGE_FRAC), self.family.residual_log2 - self.family.weight_log2)
+
+    def _size(self, mpc: Engine, held: Held, step: Secret) -> Secret:
+        """s'Bs = sum (z's)^2 P / N at 128 bits, (1,). Two rounds."""
+        return mpc.reshape(mpc.matmul(step.T, mpc.matmul(held.start.gram, step), frac=2 * LARGE_FRAC), (1,))
+
+    def _budget(self, mpc: Engine, held: Held, log2: int) -> Secret:
+        """2^log2 P / N at 128 bits, (1,): what `_size` is compared with, to hold sum (z's)^2 against 2^log2."""
+        power = mpc.shift_left(held.start.power, 2 * LARGE_FRAC + log2 - self.model.rows_log2)
+        return replace(mpc.reshape(power, (1,)), frac=2 * LARGE_FRAC)
+
+    def _absent_diagonal(self, mpc: Engine, start: Start) -> Secret | None:
+        """1 for columns that are zero everywhere, (d,)."""
+        if start.absent is None:
+            return None
+        zero = mpc.constant(np.zeros(1, dtype=np.int64), frac=0)
+        place = np.full(self.model.size, len(self.model.droppable))
+        place[self.model.droppable] = np.arange(len(self.model.droppable))
+        return mpc.concat([start.absent, zero])[place]
+
+    def _fit(self, mpc: Engine, held: Held, at: Evaluation, step: Secret) -> Secret:
+        """sum (y eta - b(eta)) / N at gamma + step, to second order: at gamma, and s'g / 2 more."""
+        r, res = self.model.rows_log2, self.family.residual_log2
+        w = mpc.reshape(held.w, (-1, 1))
+        cumulant = mpc.reshape(self._on_shares.cumulant(mpc, at.folded), (-1, 1))
+        b = mpc.row_products(w, cumulant)[0, 0]
+        b = mpc.rescale_up(replace(b, frac=b.frac + r - self._on_shares.cumulant_log2), LARGE_FRAC + r)
+        frac = max(held.zy.frac, at.z_mean.frac)
+        zy = mpc.rescale_up(held.zy, frac)
+        half_gradient = replace(zy - mpc.rescale_up(at.z_mean, frac), frac=frac + 1)
+        left = mpc.concat([mpc.rescale_up(at.gamma, LARGE_FRAC), mpc.reshape(step, at.gamma.shape)])
+        right = mpc.concat([mpc.rescale_up(zy, frac + 1), half_gradient])
+        d = self.model.size
+        linear = mpc.matmul(mpc.reshape(left, (1, 2 * d)), right, frac=LARGE_FRAC + r)[0, 0]
+        return mpc.shift_left(linear, res) - b
+
+    def _pearson(self, mpc: Engine, held: Held, at: Evaluation) -> Secret:
+        """sum (y - mean)^2 / W / N."""
+        r = self.model.rows_log2
+        root = self._on_shares.pearson_root(mpc, at.folded, held.y)
+        counted = mpc.mul(held.w, root, frac=root.frac)
+        total = mpc.row_products(mpc.reshape(root, (-1, 1)), mpc.reshape(counted, (-1, 1)))[0, 0]
+        total = replace(total, frac=total.frac + r - self._on_shares.pearson_log2)
+        return mpc.rescale_up(total, LARGE_FRAC + r)
+
+    def _middle(self, mpc: Engine, held: Held, at: Evaluation) -> Secret:
+        """sum (y - mean)^2 z z' P / N, (d, d), the residuals in units of 2^residual_log2."""
+        r, (n, _) = self.model.rows_log2, held.z.shape
+        y = replace(held.y, frac=self.family.residual_log2)
+        residual = mpc.rescale_up(y, at.mean.frac) - at.mean
+        square = mpc.mul(residual, residual, frac=SMALL_FRAC)
+        weighted = mpc.mul(mpc.reshape(square, (n, 1)), held.z, frac=square.frac + SMALL_FRAC)
+        products = mpc.row_products(held.z, weighted, symmetric=True)
+        return mpc.mul(replace(products, frac=products.frac + r), held.start.power, frac=LARGE_FRAC)
+
+    # -- between the stages, and RESULT -----------------------------------------------------------------------------------
+
+    def advance(self, state: State, opened: Mapping[str, np.ndarray], hidden: Any) -> State:
+        """Raises NotEstimable, everywhere alike, when the steps do not converge."""
+        if state.stage == "start":
+            return State("newton", 1, hidden=hidden)
+        if bool(opened["converged"]):
+            return State("final", state.iteration, hidden=hidden)
+        if state.iteration >= MOST_STEPS:
+            raise NotEstimable(STOPS["separated"])
+        return State("newton", state.iteration + 1, hidden=hidden)
+
+    def result(self, opened: Opened) -> GLMResult:
+        n = opened.n
+        count = opened.values["events" if isinstance(self.family, Binomial) else "total"]
+        mean = float(count) / n
+        variance = mean * (1 - mean) if isinstance(self.family, Binomial) else mean
+        error = self._on_shares.mean_error * np.sqrt(n / variance)
+        extreme = "extreme" in opened.values and bool(opened.values["extreme"])
+        found = glm_result.make(self.model, self.family, opened, float(error), (EXTREME,) if extreme else ())
+        return replace(found, pearson_chi2=float("nan")) if extreme else found
+
+
+EXTREME = "Some fitted probabilities are within 1e-8 of 0 or 1 and were taken for 1e-8; pearson_chi2 is not computed then."
+
+
+def rounded(z: np.ndarray) -> np.ndarray:
+    """Rows as they will be shared, so that sums over them are those of the shares."""
+    return np.ldexp(np.rint(np.ldexp(z, SMALL_FRAC)), -SMALL_FRAC)
+
+
+def clamped(mpc: Engine, x: Secret, limit: float, asked: Secret, *, frac: int) -> tuple[Secret, Secret, Secret]:
+    """(x clamped to [-limit, limit] at `frac` bits, where the clamp acted, 1 where `asked` < 0), in one comparison and a product.
+
+    x (d,) at 64 bits of Z_2^256, asked (k,) of the same ring at any scale.
+    """
+    assert x.limbs == asked.limbs == LARGE
+    d, edge = x.shape[0], int(limit) << x.frac
+    over, under = (replace(edge - replace(each, frac=0), frac=x.frac) for each in (x, -x))
+    bits = mpc.is_negative(mpc.concat([over, under, replace(asked, frac=x.frac)]))
+    towards = mpc.concat([over, -under])
+    zero = mpc.constant(np.zeros(d), limbs=x.limbs, frac=x.frac)
+    addend = mpc.concat([x, zero])
+    if frac < x.frac:
+        moved = mpc.mul_add(bits[: 2 * d], towards, addend, frac=frac)
+    else:
+        moved = mpc.mul(bits[: 2 * d], towards, frac=frac) + addend
+    inside = mpc.sum(mpc.reshape(moved, (2, d)), 0)
+    inside = mpc.bounded(inside, (int(limit) << frac) + 4, "it is x inside the limit, else the limit, and truncations")
+    acted = mpc.bounded(mpc.sum(mpc.reshape(bits[: 2 * d], (2, d)), 0), 1, "a number is not above and below at once")
+    return inside, acted, bits[2 * d :]

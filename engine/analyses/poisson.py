@@ -1,0 +1,28 @@
+"""Poisson regression with log link: y ~ x1 + x2 + ... for a count y. Modes as for logistic regression."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from engine.analyses.families import Poisson
+from engine.analyses.glm_hidden import HIDDEN_VCOV, HiddenFit
+from engine.analyses.glm_steps import StepsFit
+from engine.analyses.question import Limits, Question
+from engine.analyses.regression import GLM_VCOV, Model
+from engine.dictionary import Dictionary
+
+
+class PoissonRegression:
+    """Options vcov ("model", "HC0", in `steps` mode also "cluster") and cov_params."""
+
+    name: ClassVar[str] = "poisson"
+    modes: ClassVar[tuple[str, ...]] = ("result", "steps")
+
+    @classmethod
+    def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> StepsFit | HiddenFit:
+        hidden = question.disclosure == "result"
+        model = Model.read(question, dictionary, limits, HIDDEN_VCOV if hidden else GLM_VCOV)
+        family = Poisson.of(model.design)
+        model = replace(model, design=replace(model.design, response_center=0.0, response_scale=1.0))
+        return (HiddenFit if hidden else StepsFit).of(cls.name, model, family)

@@ -1,0 +1,124 @@
+"""Families of generalised linear models on shared rows: what families.py computes in the clear, by the functions of protocols/numeric.
+
+Linear predictors live in Z_2^128 at 28 fractional bits. Means and weights come in units of the family's bounds, so that both lie in
+[0, 1]; what is added up only once, at the end, comes from the same folded predictors without a new comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Any, Protocol
+
+from engine.analyses.families import Binomial, Family, Poisson
+from protocols.engine import Engine, Secret
+from protocols.numeric import exponential, logistic
+
+DIGITS = 60
+
+
+class SharedFamily(Protocol):
+    """`eta` (rows,); `folded` is the family's own."""
+
+    cumulant_log2: int  # `cumulant` counts in 2^cumulant_log2
+    pearson_log2: int  # squares of `pearson_root` count in 2^pearson_log2
+    mean_error: float  # of a mean, in the response's unit: series and clamps; truncations come on top, without bias
+
+    def fold(self, mpc: Engine, eta: Secret) -> Any: ...
+
+    def mean_and_weight(self, mpc: Engine, folded: Any) -> tuple[Secret, Secret]:
+        """(mean / 2^residual_log2, W / 2^weight_log2), each in [0, 1] up to 2^-20."""
+        ...
+
+    def cumulant(self, mpc: Engine, folded: Any) -> Secret:
+        """b(eta)."""
+        ...
+
+    def pearson_root(self, mpc: Engine, folded: Any, y: Secret) -> Secret:
+        """Something whose square is (y - mean)^2 / W. `y`: whole numbers."""
+        ...
+
+    def beyond(self, folded: Any) -> Secret:
+        """1 where eta was clamped on the side where means grow without bound, or on either side of the logistic function."""
+        ...
+
+
+@dataclass(frozen=True)
+class SharedBinomial:
+    cumulant_log2: int = 0
+    pearson_log2: int = 0
+    mean_error: float = 3e-8
+
+    def fold(self, mpc: Engine, eta: Secret) -> Any:
+        return logistic.fold(mpc, eta)
+
+    def mean_and_weight(self, mpc: Engine, folded: Any) -> tuple[Secret, Secret]:
+        p, slope = logistic.mean_and_slope(mpc, folded)
+        assert slope is not None
+        return p, replace(slope, frac=slope.frac - 2)  # 4 p (1 - p)
+
+    def cumulant(self, mpc: Engine, folded: Any) -> Secret:
+        return logistic.softplus(mpc, folded)
+
+    def pearson_root(self, mpc: Engine, folded: Any, y: Secret) -> Secret:
+        return logistic.pearson_roots(mpc, folded, y)
+
+    def beyond(self, folded: Any) -> Secret:
+        clamped: Secret = folded.clamped
+        return clamped
+
+
+@dataclass(frozen=True)
+class SharedPoisson:
+    """Means up to 2^m, m = residual_log2: exp(eta - U) with U = m log 2."""
+
+    m: int
+
+    @property
+    def cumulant_log2(self) -> int:
+        return self.m
+
+    @property
+    def pearson_log2(self) -> int:
+        return -self.m
+
+    @property
+    def mean_error(self) -> float:
+        return 2.0 ** (self.m - 30)
+
+    @property
+    def _upper(self) -> Fraction:
+        with localcontext() as context:
+            context.prec = DIGITS
+            return Fraction(self.m * Decimal(2).ln())
+
+    def fold(self, mpc: Engine, eta: Secret) -> Any:
+        return exponential.exponential(mpc, eta, self._upper)
+
+    def mean_and_weight(self, mpc: Engine, folded: Any) -> tuple[Secret, Secret]:
+        return folded.value, folded.value
+
+    def cumulant(self, mpc: Engine, folded: Any) -> Secret:
+        value: Secret = folded.value
+        return value
+
+    def pearson_root(self, mpc: Engine, folded: Any, y: Secret) -> Secret:
+        """y exp((U - eta) / 2) - 2^m exp((eta - U) / 2): (y - mean)^2 / mean = its square / 2^m."""
+        inverse = exponential.inverse_half(mpc, folded)
+        scaled = mpc.mul(y, inverse, frac=inverse.frac)
+        half = replace(folded.half, frac=folded.half.frac - self.m)
+        frac = max(scaled.frac, half.frac)
+        return mpc.rescale_up(scaled, frac) - mpc.rescale_up(half, frac)
+
+    def beyond(self, folded: Any) -> Secret:
+        over: Secret = folded.over
+        return over
+
+
+def shared(family: Family) -> SharedFamily:
+    """The same family on shares."""
+    if isinstance(family, Poisson):
+        return SharedPoisson(family.residual_log2)
+    assert isinstance(family, Binomial)
+    return SharedBinomial()
