@@ -125,9 +125,6 @@ void aes128_ctr(uint8_t *out, size_t n, const uint8_t *key, uint64_t first_low, 
 /* out[i] = AES(key, in[i]) for `blocks` blocks of 16 bytes. out may be in. */
 void aes128_ecb(uint8_t *out, const uint8_t *in, size_t blocks, const uint8_t *key);
 
-/* cffi: end */
-
-#endif
 /* ---- row sets: what a hospital works out about its own rows, in the clear; these alone index memory by their values ---- */
 
 /* state[i] = the name of row i so far, with one more column in[i] in it: any float64; all NaN count as one value, -0.0 as 0.0. */
@@ -138,3 +135,6 @@ void row_names_fold(uint64_t *state, const double *in, size_t n);
  * than 2^64 elements. */
 void row_set_add(uint64_t *cells, const uint64_t *low, const uint64_t *high, size_t n, const uint8_t *key);
 
+/* cffi: end */
+
+#endif
