@@ -50,6 +50,7 @@ HIDDEN_VCOV = ("model", "HC0")
 MOST_STEPS = 25
 CONVERGED_LOG2 = -44  # of s'Bs
 RUNS_AWAY_LOG2 = -5  # of sum (z's)^2 at the end
+SQUARE_FRAC = 40  # of squared residuals, in units of the square of the largest possible one
 AGREE_LOG2 = -10  # sums of squares of the shared rows and of the contributed ones may differ by so much
 ONE = 1 << LARGE_FRAC
 CHECKED = "a hospital's own check of the rows that it shares, with their squares held against its sums"
@@ -296,7 +297,7 @@ class HiddenFit:
         r, (n, _) = self.model.rows_log2, held.z.shape
         y = replace(held.y, frac=self.family.residual_log2)
         residual = mpc.rescale_up(y, at.mean.frac) - at.mean
-        square = mpc.mul(residual, residual, frac=SMALL_FRAC)
+        square = mpc.mul(residual, residual, frac=SQUARE_FRAC)
         weighted = mpc.mul(mpc.reshape(square, (n, 1)), held.z, frac=square.frac + SMALL_FRAC)
         products = mpc.row_products(held.z, weighted, symmetric=True)
         return mpc.mul(replace(products, frac=products.frac + r), held.start.power, frac=LARGE_FRAC)

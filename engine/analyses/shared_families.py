@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from engine.analyses.families import Binomial, Family, Poisson
-from protocols.engine import Engine, Secret
+from protocols.engine import SMALL_FRAC, Engine, Secret
 from protocols.numeric import exponential, logistic
 
 DIGITS = 60
@@ -71,7 +71,7 @@ class SharedBinomial:
 
 @dataclass(frozen=True)
 class SharedPoisson:
-    """Means up to 2^m, m = residual_log2: exp(eta - U) with U = m log 2."""
+    """Means up to 2^m, m = residual_log2: exp(eta - U) with U = m log 2, rounded to 28 bits (2^-29 in the intercept)."""
 
     m: int
 
@@ -91,7 +91,7 @@ class SharedPoisson:
     def _upper(self) -> Fraction:
         with localcontext() as context:
             context.prec = DIGITS
-            return Fraction(self.m * Decimal(2).ln())
+            return Fraction(round(self.m * Decimal(2).ln() * (1 << SMALL_FRAC)), 1 << SMALL_FRAC)
 
     def fold(self, mpc: Engine, eta: Secret) -> Any:
         return exponential.exponential(mpc, eta, self._upper)

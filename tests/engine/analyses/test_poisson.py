@@ -1,0 +1,108 @@
+"""Poisson regression, in both modes, against statsmodels, reconverged; and the ways in which a fit can fail."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+import statsmodels.formula.api as smf
+
+from engine.dictionary import Dictionary
+from engine.dry_run import plan_ranges
+from engine.errors import NotEstimable, SpecError
+from tests.engine.analyses.studies import analysis_of, ask, ask_set, largest, split
+
+RANDHIE = "mdvis ~ coins + female + black + xage + linc + disea + physlm"
+QUESTIONS = [("randhie", RANDHIE), ("azpro", "los ~ procedure + sex + admit + age75"), ("randhie", "mdvis ~ C(site) + xage")]
+MODES = ("result", "steps")
+EXACT = {"result": 1e-5, "steps": 1e-9}  # of a standard error
+ERRORS = {"result": 1e-6, "steps": 1e-9}  # relative, of standard errors
+
+
+def reference(formula: str, pooled: pd.DataFrame, **fit: Any) -> Any:
+    return smf.poisson(formula, pooled).fit(method="newton", tol=1e-14, maxiter=100, disp=0, **fit)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("dataset", "formula"), QUESTIONS)
+def test_everything_equals_statsmodels(dataset: str, formula: str, mode: str) -> None:
+    found, pooled = ask_set(dataset, "poisson", formula=formula, disclosure=mode)
+    truth = reference(formula, pooled)
+    names = list(truth.params.index)
+    assert largest((found.params[names] - truth.params) / truth.bse) < EXACT[mode]
+    assert found.error_bound < 1e-3
+    assert largest(found.bse[names] / truth.bse - 1) < ERRORS[mode]
+    assert largest(found.rate_ratios(0.9).loc[names, "upper"] / np.exp(truth.conf_int(0.1)[1]) - 1) < 1e-5
+    for name in ("llf", "llnull", "llr", "prsquared", "aic", "bic"):
+        assert getattr(found, name) == pytest.approx(getattr(truth, name), rel=1e-7)
+    generalized = sm.GLM(truth.model.endog, truth.model.exog, family=sm.families.Poisson()).fit(tol=1e-14)
+    assert found.pearson_chi2 == pytest.approx(generalized.pearson_chi2, rel=1e-4 if mode == "result" else 1e-9)
+    assert found.deviance == pytest.approx(generalized.deviance, rel=1e-7)
+    assert found.null_deviance == pytest.approx(generalized.null_deviance, rel=1e-9)
+    assert (found.nobs, found.df_model, found.df_resid) == (truth.nobs, truth.df_model, truth.df_resid)
+    assert found.total == truth.model.endog.sum()
+    assert found.dispersion > 1
+    assert "Poisson" in found.summary()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_robust_covariances(mode: str) -> None:
+    formula = "los ~ procedure + sex + admit + age75"
+    found, pooled = ask_set("azpro", "poisson", formula=formula, options={"vcov": "HC0"}, disclosure=mode)
+    truth = reference(formula, pooled, cov_type="HC0")
+    names = list(truth.params.index)
+    assert largest(found.bse[names] / truth.bse - 1) < (1e-5 if mode == "result" else 1e-8)
+
+
+COLUMNS: dict[str, Any] = {
+    "x": {"type": "number", "bounds": [0, 100]},
+    "twice": {"type": "number", "bounds": [0, 200]},
+    "b": {"type": "binary"},
+    "visits": {"type": "integer", "bounds": [0, 200]},
+    "few": {"type": "integer", "bounds": [0, 1]},
+    "none_in_b": {"type": "integer", "bounds": [0, 200]},
+}
+
+
+def synthetic(n: int = 600, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x, b = rng.normal(50, 10, n).clip(0, 100), rng.integers(0, 2, n)
+    visits = rng.poisson(np.exp(-1 + 0.04 * x + 0.3 * b)).clip(0, 200)
+    frame = {"x": x, "twice": 2 * x, "b": b, "visits": visits, "few": visits.clip(0, 1), "none_in_b": visits * (1 - b)}
+    return pd.DataFrame(frame)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("formula", "message"), [("visits ~ x + twice", "collinear"), ("none_in_b ~ b + x", "does not converge")]
+)
+def test_collinear_and_separated_fits_end_with_a_reason(formula: str, message: str, mode: str) -> None:
+    with pytest.raises(NotEstimable, match=message):
+        ask(split(synthetic()), {"columns": COLUMNS}, "poisson", formula=formula, disclosure=mode)
+
+
+def test_means_beyond_what_the_dictionary_allows_end_the_job() -> None:
+    """One row's fitted mean is a hundred times the largest count that its column may hold."""
+    frame = synthetic()
+    rng = np.random.default_rng(2)
+    frame["x"] = np.concatenate([rng.uniform(0, 10, 597), [100.0] * 3])
+    frame["few"] = (rng.random(600) < np.exp(-3 + 0.25 * np.minimum(frame["x"], 10))).astype(int)
+    frame.loc[597:, "few"] = 1
+    columns = {**COLUMNS, "few": {"type": "integer", "bounds": [0, 1]}}
+    truth = reference("few ~ x", frame[frame["x"] <= 10])
+    assert truth.predict(pd.DataFrame({"x": [100.0]}))[0] > 100
+    found = ask(split(frame[frame["x"] <= 10]), {"columns": columns}, "poisson", formula="few ~ x")
+    assert largest((found.params - truth.params) / truth.bse) < 1e-5
+
+
+@pytest.mark.parametrize(("formula", "message"), [("x ~ b", "count"), ("log1p(visits) ~ b", "count")])
+def test_a_response_that_is_no_count_is_refused(formula: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        analysis_of(Dictionary.parse({"columns": COLUMNS}), "poisson", formula=formula)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ranges_are_planned(mode: str) -> None:
+    price = plan_ranges(analysis_of(Dictionary.parse({"columns": COLUMNS}), "poisson", 40, formula="visits ~ x + b", disclosure=mode))
+    assert price.leakage_log2 <= -40
