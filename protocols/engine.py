@@ -193,8 +193,11 @@ class Engine(Protocol):
         ...
 
     # -- comparisons ----------------------------------------------------------------------------------------------------
-    def is_negative(self, x: Secret, *, bits: int | None = None) -> Secret:
-        """1 where x < 0, else 0 (frac = 0, bound 1, in x's ring). x must fit `bits` - 1 bits (from its bound by default)."""
+    def is_negative(self, x: Secret, *, bits: int | None = None, blur: int = 0) -> Secret:
+        """1 where x < 0, else 0 (frac = 0, bound 1, in x's ring). x must fit `bits` - 1 bits (from its bound by default).
+
+        With a `blur` of j, 0 <= x < 2^j units may count as negative too, and j bits fewer are compared.
+        """
         ...
 
     def less_than(self, x: Secret, y: Secret | Public, *, bits: int | None = None) -> Secret:

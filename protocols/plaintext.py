@@ -107,8 +107,8 @@ class Plaintext(PlannedEngine):
         half = ring.power_of_two(bits - 1, x.value.shape[-1])
         return Clear(native.shift_right_signed(native.add(x.value, half), bits))
 
-    def _negative(self, x: Clear, bits: int) -> Clear:
-        self.cost += cost.negative(x.value.shape, bits)
+    def _negative(self, x: Clear, bits: int, blur: int) -> Clear:
+        self.cost += cost.negative(x.value.shape, bits - blur)
         return Clear(self._sign(x, bits))
 
     def _none_negative(self, x: Clear, y: Clear) -> Clear:

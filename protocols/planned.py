@@ -50,8 +50,8 @@ class PlannedEngine(ABC):
     def _drop(self, x: Parts, bits: int, bound: int) -> Parts: ...
 
     @abstractmethod
-    def _negative(self, x: Parts, bits: int) -> Parts:
-        """1 where the low `bits` bits, read as a signed number, are negative."""
+    def _negative(self, x: Parts, bits: int, blur: int) -> Parts:
+        """1 where the low `bits` bits, read as a signed number, are negative; any bit where they are in [0, 2^blur)."""
 
     @abstractmethod
     def _none_negative(self, x: Parts, y: Parts) -> Parts:
@@ -165,12 +165,13 @@ class PlannedEngine(ABC):
         return self._secret(self._drop(x.data, bits, x.bound), x.frac - bits, bound)
 
     # -- comparisons -------------------------------------------------------------------------------------------------
-    def is_negative(self, x: Secret, *, bits: int | None = None) -> Secret:
-        needed = max(2, x.bound.bit_length() + 1)
+    def is_negative(self, x: Secret, *, bits: int | None = None, blur: int = 0) -> Secret:
+        # the low `blur` bits of two addends hold up to 2^(blur+1) - 2 units (replicated/compare.py)
+        needed = max(blur + 2, (x.bound + (2 << blur) - 2).bit_length() + 1)
         bits = needed if bits is None else bits
         if not needed <= bits <= ring.bits(x.limbs):
             raise RangeError(f"a comparison at {bits} bits cannot hold a value that needs {needed}")
-        return self._secret(self._negative(x.data, bits), 0, 1)
+        return self._secret(self._negative(x.data, bits, blur), 0, 1)
 
     def less_than(self, x: Secret, y: Secret | Public, *, bits: int | None = None) -> Secret:
         return self.is_negative(x - y, bits=bits)

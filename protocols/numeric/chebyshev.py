@@ -12,9 +12,9 @@ Source: Paterson and Stockmeyer, SIAM J. Comput. 1973; Clenshaw 1955; the recurr
 Coefficients. Every party must use the same integers, so they are computed in decimal arithmetic at 60 digits, never in floating
 point: two parties whose libraries differ in the last bit would hold inconsistent shares.
 Range. |T_i| <= 1 and |b_j| <= sum_(l >= j) (l - j + 1) sum_i |a_li|, since b_j = sum U_(l-j)(y) A_l and |U_n| <= n + 1. SLACK
-units more hold what truncations add, for k <= 8: an error of T_(a+b) is at most twice those of T_a and T_b and 2 units more,
-so at most 16k^2 <= 1024 units in T_k when x errs by 8; and the higher blocks, which multiply y, are small. Tests hold every bound
-under the worst truncations. x may leave [-1, 1] by 16 units.
+units more hold what x and truncations add, for k <= 8: an error of T_(a+b) is at most twice those of T_a and T_b and 2 units
+more, so at most 132k^2 < 2^14 units in T_k when x errs by 128; and the higher blocks, which multiply y, are small. Tests hold
+every bound under the worst truncations. x may leave [-1, 1] by 128 units.
 Error: that of the series, and for truncations about 2 units times the sum of all (j + 1) |a_ji|.
 Adversary: one semi-honest compute party. Leaks nothing but the masked openings, of values below 2^(2 frac + 2) (1 + max |b_j|).
 Rounds: ceil(log2 k) + m, for any number of functions of the same x. Bytes: k - 1 truncations, and m for each function.
@@ -33,7 +33,7 @@ import numpy as np
 from protocols.engine import Engine, Secret
 from protocols.errors import MisuseError
 
-SLACK = 1 << 12  # units, for truncations
+SLACK = 1 << 14  # units, for truncations
 LARGEST_BLOCK = 8
 NODES = 128  # of the discrete orthogonality that gives the coefficients; a power of two
 DIGITS = 60

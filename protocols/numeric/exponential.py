@@ -5,9 +5,10 @@ comparisons' bits o (above) and u (below),
     x = (1 - o - u) (5 (eta - U) + 64) / 64 + o - u,
 and half = exp((eta - U) / 2) = exp(32/5 (x - 1)) a Chebyshev series of degree 17, whose square is exp(eta - U). inverse_half =
 exp((U - eta) / 2) is the square of a series of degree 14, from the same x. Domain: any eta within its stated bound; beyond, the
-clamp answers with the value at the edge and says so. Error: half 5e-8 as a rule (1.5e-8 without truncations), less than 1.3e-7
-if all of them erred together, value twice as much; inverse_half 2^-7 and 2^-17 of itself. Rounds: a comparison (8 at 40 bits)
-and 8; inverse_half 7. Bytes: for each eta two comparisons and 10 truncations; inverse_half 8 truncations. Leaks 2^-64 an eta.
+clamp answers with the value at the edge and says so; within 2^-20 of an edge it may act or not. Error: half 5e-8 as a rule
+(1.5e-8 without truncations), less than 1.3e-7 if all of them erred together, value twice as much; inverse_half 2^-7 and 2^-17 of
+itself. Rounds: a comparison (7 for |eta - U| < 4000) and 8; inverse_half 7. Bytes: for each eta two comparisons and 10
+truncations; inverse_half 8 truncations. Leaks 2^-64 an eta.
 
 exp: with t = x / 16 in [-1, 1], a relabelling, exp(x) = exp(t / 2)^32: a Chebyshev series of degree 15 (its remainder is below
 2^-74) at 68 fractional bits and five squarings. Domain [-16, 16]; beyond, the clamp answers with exp(+-16) and says so.
@@ -38,6 +39,7 @@ from protocols.numeric.normalise import ONE, normalised
 SPAN = Fraction(128, 5)  # what exponential takes below its upper bound
 SMALL_ONE = 1 << SMALL_FRAC
 SMALL_SLACK = 1 << 8  # units, for truncations
+BLUR = 8  # bits: 2^-20
 QUARTER_BITS = 10  # exp(SPAN / 4) < 2^10
 INVERSE_FRAC = SMALL_FRAC - 19  # exp(SPAN / 2) < 2^19
 
@@ -72,7 +74,7 @@ def exponential(mpc: Engine, eta: Secret, upper: Fraction) -> Exponential:
         raise MisuseError(f"linear predictors, and their upper bound, live in Z_2^128 at {SMALL_FRAC} fractional bits")
     distance = replace(eta, frac=0) - int(units)  # in units
     lowest = math.floor(SPAN * SMALL_ONE)
-    bits = mpc.is_negative(mpc.stack([-distance, distance + lowest]))
+    bits = mpc.is_negative(mpc.stack([-distance, distance + lowest]), blur=BLUR)
     over, under = bits[0], bits[1]
     inside = mpc.bounded(1 - over - under, 1, "a number is not above and below at once")
     edge = mpc.bounded(over - under, 1, "1 above, -1 below")

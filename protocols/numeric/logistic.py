@@ -4,8 +4,8 @@
     sigmoid(eta) = s + (1 - 2s) q,    q = 1 / (1 + exp(-a)),    s = 1 where eta < 0,
     log(1 + exp(eta)) = max(eta, 0) + log(1 + exp(-a)),
     exp((1 - 2y) eta / 2) = exp((1 - 2d) a / 2),    d = s xor y.
-The three comparisons eta < 0, eta > L, eta < -L, L = 128 / 7 = 18.3, are made at once; with their bits s, o, u the clamp and
-the map to [-1, 1] are one product,
+The three comparisons eta < 0, eta > L, eta < -L, L = 128 / 7 = 18.3, are made at once, each without the lowest 8 bits; with
+their bits s, o, u the clamp and the map to [-1, 1] are one product,
     x = 2 min(a, L) / L - 1 = (7 / 64) (1 - 2s - o + u) eta + 2 (o + u) - 1.
 
 q and log(1 + exp(-a)) change where a is small and hardly at all near L. In w = (1 - x)^2 / 2 - 1 = 2 (1 - a / L)^2 - 1 they
@@ -13,13 +13,14 @@ are Chebyshev series of degree 23 on [-1, 1] (chebyshev.py): the singularities +
 allow 1.8 in x, and the kink at a = L is worth no more than exp(-L). exp(+-a / 2) is the square of a series of degree 15 in
 t = +-min(a, L) / L on [-1, 1], which keeps the digits where it is small.
 
-Domain: any eta within its stated bound. Beyond L the clamp answers with the value at L (for log(1 + exp) the exact asymptote
-and the value at L), and says so.
+Domain: any eta within its stated bound. Below 2^-20, and within 2^-20 of L, a comparison may say either: a may be -2^-20, where
+the series hold as well, and the clamp may act or not. Beyond L the clamp answers with the value at L (for log(1 + exp) the exact
+asymptote and the value at L), and says so.
 Error: q and the slope 1.5e-8 (1.1e-8 the clamp, 3e-9 the series), log(1 + exp) 1.5e-8; truncations add 2e-8 as a rule, less
 than 1.3e-7 if all of them erred together. A value may leave [0, 1] or [0, 1/4] by as much, never its stated bound. The square
 root of a squared Pearson residual errs by 2^-13 and 2^-17 of itself, without a bias.
 Adversary: one semi-honest compute party. Leaks nothing but the masked openings: 2^-64 an eta, 2^-47 for 10^5 of them.
-Rounds: `fold` a comparison (8 at 40 bits) and 1, `mean_and_slope` 8, `softplus` 8, `pearson_roots` 9.
+Rounds: `fold` a comparison (7 for |eta| < 4000) and 1, `mean_and_slope` 8, `softplus` 8, `pearson_roots` 9.
 Bytes: for each eta, `fold` three comparisons and a truncation, `mean_and_slope` 11 truncations and an exact product, or 13
 truncations with the slope, `softplus` 11 and an exact product, `pearson_roots` 8 and two exact products.
 """
@@ -39,6 +40,7 @@ from protocols.numeric.chebyshev import Series, decimal
 
 LIMIT = Fraction(128, 7)
 BLOCKS, BLOCK = 3, 8  # degree 23 in 6 rounds and 10 truncations
+BLUR = 8  # bits; 7 / 64 of 2^8 units is how far x may leave [-1, 1]
 ONE = 1 << SMALL_FRAC
 SLACK = 1 << 8  # units: the error above is within 2^-20
 ROOT_FRAC = SMALL_FRAC - 14  # exp(L / 2) < 2^14
@@ -70,14 +72,14 @@ def fold(mpc: Engine, eta: Secret) -> Folded:
     if (eta.limbs, eta.frac) != (SMALL, SMALL_FRAC):
         raise MisuseError(f"linear predictors live in Z_2^128 at {SMALL_FRAC} fractional bits")
     limit = float(LIMIT)
-    bits = mpc.is_negative(mpc.stack([eta, limit - eta, eta + limit]))
+    bits = mpc.is_negative(mpc.stack([eta, limit - eta, eta + limit]), blur=BLUR)
     negative, over, under = bits[0], bits[1], bits[2]
     clamped = mpc.bounded(over + under, 1, "a number is not above and below at once")
     direction = mpc.bounded(1 - 2 * negative - over + under, 1, "1 above 0, -1 below, 0 where clamped")
     # 2 / L = 7 / 2^6; the addend 2 (o + u) - 1 at the scale of the product
     slope = replace(direction * 7, frac=6)
     x = mpc.mul_add(slope, eta, mpc.rescale_up(2 * clamped - 1, eta.frac + 6), frac=eta.frac)
-    return Folded(eta, mpc.bounded(x, ONE + 2 * 7, "|eta| <= L where it is not clamped"), negative, clamped)
+    return Folded(eta, mpc.bounded(x, ONE + SLACK, "|eta| <= L where it is not clamped"), negative, clamped)
 
 
 def mean_and_slope(mpc: Engine, folded: Folded, *, slope: bool = True) -> tuple[Secret, Secret | None]:
@@ -131,7 +133,7 @@ def logistic(mpc: Engine, eta: Secret, *, with_softplus: bool = False) -> Logist
 
 def _decaying(mpc: Engine, x: Secret, f: Series) -> Secret:
     """A function of a as a series in w = (1 - x)^2 / 2 - 1."""
-    rest = mpc.bounded(1 - x, 2 * ONE + 2 * 7, "-1 <= x")
+    rest = mpc.bounded(1 - x, 2 * ONE + SLACK, "-1 <= x")
     w = mpc.mul(rest, replace(rest, frac=SMALL_FRAC + 1), frac=SMALL_FRAC) - 1
     return chebyshev.evaluate(mpc, w, [f])[0]
 

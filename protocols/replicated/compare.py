@@ -10,6 +10,9 @@ zero-share.
 Source: the tree is Kogge and Stone 1973, on the replicated bits of Araki et al., CCS 2016; splitting x into a number known
 to one party and one known to two is from ABY3 (Mohassel and Rindal, CCS 2018), section 5.3.
 
+Blur. The addends without their low j bits sum to floor(x / 2^j) or, where those bits carry, one less: negative for x < 0, not
+negative for x >= 2^j. What is in between counts as the one or the other.
+
 First round: party 0 knows the bits a, parties 1 and 2 the bits b, and shares of a AND b come from the cross product of
 convert.py over bits: c_0, t_1 from the PRF of parties 0 and 2, c_1, t_2 from that of 0 and 1; 0 -> 1: e_1 = a ^ t_1; 2 ->
 1: h_1 = b t_1 ^ c_0; 0 -> 2: e_2 = a ^ t_2; 1 -> 2: h_2 = b t_2 ^ c_1. The shares are (c_0, c_1, a b ^ c_0 ^ c_1), and
@@ -33,13 +36,16 @@ from protocols.session import Expect, Session
 KIND, CROSS = "addends' bits", "cross product of bits"
 
 
-def negative(session: Session, x: Shares, k: int) -> Shares:
-    """1 where x < 0, else 0, in x's ring; |x| < 2^(k-1), or any x when k is the ring's width."""
+def negative(session: Session, x: Shares, k: int, blur: int = 0) -> Shares:
+    """1 where x < 0, else 0, in x's ring; |x| < 2^(k-1), or any x when k is the ring's width.
+
+    With a blur |x| <= 2^(k-1) + 1 - 2^(blur+1), and 0 <= x < 2^blur may give 1; k - blur bits are compared.
+    """
     *shape, limbs = x.own.shape
     n = ring.count(tuple(shape))
     if n == 0:
         return x
-    sign = _sign_bits(session, _addend_planes(session, x, k))
+    sign = _sign_bits(session, _addend_planes(session, x, k)[blur:])
     return _as_ring(session, sign, tuple(shape), limbs)
 
 

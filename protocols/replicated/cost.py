@@ -44,7 +44,7 @@ def masked_opening(shape: tuple[int, ...]) -> Cost:
 
 
 def negative(shape: tuple[int, ...], bits: int) -> Cost:
-    """is_negative, less_than at this width: carry tree on packed bits, then one bit to the ring."""
+    """is_negative, less_than at this width, less a blur: carry tree on packed bits, then one bit to the ring."""
     n = math.prod(shape[:-1])
     return _sign(_words(n), bits) + _bits_to_ring(shape) if n else NOTHING
 

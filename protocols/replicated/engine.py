@@ -98,8 +98,8 @@ class Replicated(PlannedEngine):
     def _drop(self, x: Shares, bits: int, bound: int) -> Shares:
         return truncate.truncate_additive(self.session, x.own, bits, bound)
 
-    def _negative(self, x: Shares, bits: int) -> Shares:
-        return compare.negative(self.session, x, bits)
+    def _negative(self, x: Shares, bits: int, blur: int) -> Shares:
+        return compare.negative(self.session, x, bits, blur)
 
     def _none_negative(self, x: Shares, y: Shares) -> Shares:
         return compare.none_negative(self.session, x, y)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from protocols.engine import LARGE, SMALL, Engine, Secret
+from protocols.errors import RangeError
+from protocols.plaintext import Plaintext
 from tests.protocols.three_parties import Program, in_the_clear, on_shares
 
 
@@ -44,6 +46,32 @@ def test_sign_of_values_shared_at_random() -> None:
         return {"x": mpc.is_negative(x)}
 
     held_to_both(program, values < 0)
+
+
+@pytest.mark.parametrize(("limbs", "bits", "blur"), [(SMALL, 40, 8), (SMALL, 12, 9), (SMALL, 128, 1), (LARGE, 66, 32)])
+def test_a_blurred_sign_errs_just_above_zero_only(limbs: int, bits: int, blur: int) -> None:
+    """At the edges of the blur and of the width, with components whose low bits carry and with such as do not."""
+    top = 2 ** (bits - 1) - 2 ** (blur + 1)
+    sure = [-1, -2, 2**blur, 2**blur + 1, 2**blur * 3 // 2, -(2**blur), -(2**blur) - 1, top, -top, top - 1, 1 - top]
+    values = np.array([*sure, 0, 1, 2**blur - 1] * 20, dtype=object)
+    certain = (values < 0) | (values >= 2**blur)
+
+    def program(mpc: Engine) -> dict[str, Secret]:
+        x = mpc.mul(mpc.constant(values, limbs=limbs, frac=0), mpc.constant(1, limbs=limbs, frac=0))
+        return {"x": mpc.is_negative(x, blur=blur), "wide": mpc.is_negative(x, bits=bits, blur=blur)}
+
+    for released, _ in (in_the_clear(program), on_shares(program)):
+        for name in ("x", "wide"):
+            np.testing.assert_array_equal(released[name].ints[certain], (values < 0).astype(object)[certain])
+            assert set(released[name].ints) == {0, 1}
+
+
+def test_a_blur_must_leave_room() -> None:
+    x = Plaintext().constant(2**20 - 1, limbs=SMALL, frac=0)
+    x.engine.is_negative(x, bits=22, blur=4)
+    for bits in (21, 20):
+        with pytest.raises(RangeError):
+            x.engine.is_negative(x, bits=bits, blur=4)
 
 
 def test_less_than() -> None:

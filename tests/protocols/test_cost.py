@@ -48,6 +48,7 @@ VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
     "lift": (lambda m: m.lift(value(m, 7, limbs=SMALL)), cost.masked_opening((7, SMALL))),
     "is_negative": (lambda m: m.is_negative(value(m, 70)), cost.negative((70, LARGE), 66)),
     "is_negative 40": (lambda m: m.is_negative(value(m, 2, 65, limbs=SMALL), bits=40), cost.negative((2, 65, SMALL), 40)),
+    "is_negative, blurred": (lambda m: m.is_negative(value(m, 70), blur=33), cost.negative((70, LARGE), 33)),
     "in_range": (lambda m: m.in_range(value(m, 70), 5), cost.none_negative((70, LARGE))),
     "select": (lambda m: m.select(m.constant(1, frac=0), value(m, 9), 0.0), cost.reshare((9, LARGE))),
     "clamp": (lambda m: m.clamp(value(m, 9), 0.5), cost.clamp((9, LARGE), 66)),

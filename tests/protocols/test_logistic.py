@@ -124,7 +124,7 @@ def test_any_shape() -> None:
 def test_rounds_bytes_and_leak_are_the_plan() -> None:
     _, plan = in_the_clear(program)
     meters = shared()[1]
-    assert plan.cost.rounds == 2 + 8 + 1 + 8 + 9 + 8  # 2 to share eta and y anew
+    assert plan.cost.rounds == 2 + 7 + 1 + 8 + 9 + 8  # 2 to share eta and y anew
     assert [m.rounds for m in meters] == [plan.cost.rounds] * 3
     assert tuple(m.bytes_sent for m in meters) == plan.cost.sent
     assert all(m.leakage == plan.meter.leakage for m in meters)

@@ -44,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "truncate": lambda mpc, x, y: mpc.truncate(x, 10),
     "lift": lambda mpc, x, y: mpc.lift(x),
     "is_negative": lambda mpc, x, y: mpc.is_negative(x),
+    "is_negative, blurred": lambda mpc, x, y: mpc.is_negative(x, blur=8),
     "in_range": lambda mpc, x, y: mpc.in_range(x[:640], 100),
     "select": lambda mpc, x, y: mpc.select(mpc.is_negative(x), x, y),
     "clamp": lambda mpc, x, y: mpc.clamp(x, 0.01),

@@ -1,4 +1,4 @@
-"""The plaintext engine at its worst: truncations as far off as they may be, and every stated bound checked on the values."""
+"""The plaintext engine at its worst: truncations and comparisons as far off as they may be, and every stated bound checked."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ class Worst(Plaintext):
         signs = self.signs.choice(np.array([-1, 1], dtype=object), size=x.value.shape[:-1])
         off = native.from_ints(np.asarray(self.error * signs, dtype=object), x.value.shape[-1])
         return Clear(native.add(super()._drop(x, bits, bound).value, off))
+
+    def _negative(self, x: Clear, bits: int, blur: int) -> Clear:
+        """Whatever is nearer to zero than the blur counts as negative."""
+        off = native.from_ints((1 << blur) - 1, x.value.shape[-1])
+        return super()._negative(Clear(native.sub(x.value, off)), bits, blur)
 
     def bounded(self, x: Secret, bound: int, because: str) -> Secret:
         assert max(map(abs, native.to_ints(x.data.value).ravel()), default=0) <= bound, because
