@@ -2,9 +2,9 @@
 
 X = M^-1 comes from protocols/numeric/solve.py; one step of iterative refinement, gamma += X (b - M gamma), removes what
 truncation left. Ranges: M = Z'Z P / N is positive semidefinite and b = Z'y P / N with |y| <= 1, so with the damped inverse X =
-f(M), f(l) = (1 - (1 - l/t)^K) / l, K = 2^46, t the trace bound:  |gamma| <= max_l sqrt(l) f(l) <= sqrt(K / t) <= 2^23, and |b - M
-gamma| <= |b|. The coefficients then are clamped on shares to GAMMA_LIMIT: whatever is computed from them is bounded without any
-theorem.
+f(M), 0 <= l f(l) <= 1, f(l) <= 2 G / t, G = 2^45.8, t the trace bound:  |gamma| <= max_l sqrt(l) f(l) <= sqrt(2 G / t) <=
+2^23.4, and |b - M gamma| <= |b|. The coefficients then are clamped on shares to GAMMA_LIMIT: whatever is computed from them is
+bounded without any theorem.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engine.analyses.regression import GAMMA_LIMIT, X_FRAC, tight_inverse
 from protocols.engine import LARGE_FRAC, Engine, Secret
 
 DAMPED_LIMIT = 2.0**24
-DAMPED = "sqrt(l) f(l) <= sqrt(2^46) for the damped inverse f (module docstring)"
+DAMPED = "sqrt(l) f(l) <= sqrt(2^46.8) for the damped inverse f (module docstring)"
 
 
 def refined(mpc: Engine, M: Secret, X: Secret, b: Secret) -> tuple[Secret, Secret]:
