@@ -93,6 +93,24 @@ void truncation_finish(uint64_t *out, const uint64_t *in, size_t n, int frac, in
 /* in: n elements of 2 limbs, any. out: n elements of 4 limbs, the same integer, read as signed (is_signed 1) or unsigned (0). */
 void ring_widen(uint64_t *out, const uint64_t *in, size_t n, int is_signed);
 
+/* ---- truncation from two addends (protocols/replicated/split.py), on n contiguous elements ------------------------------ */
+
+/* K = 64 out_limbs, 0 < drop <= K - 3, W = ceil(drop / 64). Either out_limbs = limbs; or limbs = 2, out_limbs = 4 and drop = 128, and
+ * then a and b stand for 2^128 a and 2^128 b. a' = a + 2^(K-3) - 1; A and B are the top bits of a' and b; floors are of signed numbers.
+ * a, b: n elements of `limbs` words; y, s: of out_limbs words; e, h, c, t: n numbers of W words, modulo 2^(64 W). c0t1, c1t2, ct: first
+ * n numbers c, then n numbers t. All inputs any, all outputs any. */
+
+/* y = floor(a' / 2^drop) + 1 - 2^(K-3-drop) - s + 2^(K-drop) (c0 + c1), e1 = A + t1, e2 = A + t2. */
+void split_private(uint64_t *y, uint64_t *e1, uint64_t *e2, const uint64_t *a, const uint64_t *s, const uint64_t *c0t1,
+                   const uint64_t *c1t2, size_t n, int drop, int limbs, int out_limbs);
+
+/* h = B t + c. */
+void split_help(uint64_t *h, const uint64_t *b, const uint64_t *ct, size_t n, int drop, int limbs, int out_limbs);
+
+/* y = floor(b / 2^drop) + 2^(K-drop) (B e - h - c). */
+void split_common(uint64_t *y, const uint64_t *b, const uint64_t *e, const uint64_t *h, const uint64_t *c, size_t n, int drop,
+                  int limbs, int out_limbs);
+
 /* ---- fixed point ---------------------------------------------------------------------------------------------------- */
 
 /* out = round(in 2^frac), half to even, in two's complement. 0 <= frac < 64 limbs.

@@ -50,6 +50,15 @@ static void elementwise(size_t n, int L)
     release();
 }
 
+static void split(size_t n, int drop, int L, int LO)
+{
+    const size_t in = n * (size_t)L * 8, out = n * (size_t)LO * 8, words = n * (size_t)((drop + 63) / 64) * 8;
+    split_private(secret(out), secret(words), secret(words), secret(in), secret(out), secret(2 * words), secret(2 * words), n, drop, L, LO);
+    split_help(secret(words), secret(in), secret(2 * words), n, drop, L, LO);
+    split_common(secret(out), secret(in), secret(words), secret(words), secret(words), n, drop, L, LO);
+    release();
+}
+
 static void broadcast(size_t outer, size_t inner, int L)
 {
     const ring_view in[4] = {{secret(outer * (size_t)L * 8), L, 0}, {secret(inner * (size_t)L * 8), 0, L},
@@ -120,6 +129,8 @@ int main(int argc, char **argv)
     for (int L = 2; L <= 4; L += 2) {
         for (int i = 0; i < SIZES; i++) {
             elementwise(sizes[i], L);
+            for (int drop = 1; drop <= 64 * L - 3; drop += 21) split(sizes[i], drop, L, L);
+            if (L == 2) split(sizes[i], 128, 2, 4);
             fixed_point(sizes[i], L);
             for (size_t planes = 0; planes <= 64 * (size_t)L; planes += 43) packed_bits(sizes[i], planes, L);
         }
