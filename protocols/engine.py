@@ -168,23 +168,24 @@ class Engine(Protocol):
     def mul(self, x: Secret, y: Secret | Public, *, frac: int | None = None) -> Secret:
         """Elementwise product with broadcasting, brought to `frac` fractional bits (default: max of the operands').
 
-        One round, truncation included; none when y is an int array or int (exact, local) and no truncation is due.
+        One round, truncation included, or two where a masked opening would leak too much (replicated/cost.py); none when y is
+        an int array or int (exact, local) and no truncation is due.
         A public float array is encoded at frac bits of x's ring default and truncated.
         """
         ...
 
     def matmul(self, x: Secret, y: Secret | np.ndarray, *, frac: int | None = None) -> Secret:
-        """(..., m, k) @ (..., k, n): products summed first, truncated once. One round."""
+        """(..., m, k) @ (..., k, n): products summed first, truncated once. Rounds as `mul`."""
         ...
 
     def mul_add(self, x: Secret, y: Secret, z: Secret, *, frac: int) -> Secret:
-        """x * y + z elementwise, z at x's and y's fractional bits together, truncated once to `frac`. One round."""
+        """x * y + z elementwise, z at x's and y's fractional bits together, truncated once to `frac`. Rounds as `mul`."""
         ...
 
     def row_products(self, x: Secret, y: Secret, *, symmetric: bool = False) -> Secret:
-        """x^T y, (n, d) and (n, m) -> (d, m): sums over rows of Z_2^128, exact, in Z_2^256. One masked opening.
+        """x^T y, (n, d) and (n, m) -> (d, m): sums over rows of Z_2^128, exact, in Z_2^256. Rounds as `mul`.
 
-        `symmetric` says that the result is (y is x, or x times a weight for each row): then only one triangle is opened.
+        `symmetric` says that the result is (y is x, or x times a weight for each row): then only one triangle is lifted.
         """
         ...
 
@@ -223,7 +224,7 @@ class Engine(Protocol):
         ...
 
     def lift(self, x: Secret) -> Secret:
-        """Z_2^128 -> Z_2^256, value and scale unchanged. One masked opening."""
+        """Z_2^128 -> Z_2^256, value and scale unchanged. One round."""
         ...
 
     def narrow(self, x: Secret) -> Secret:

@@ -87,25 +87,30 @@ class Plaintext(PlannedEngine):
         return self._finish(native.matmul(x.value, y.value), drop, bound)
 
     def _mul_add(self, x: Clear, y: Clear, z: Clear, drop: int, bound: int) -> Clear:
-        return self._drop(Clear(native.add(native.mul(x.value, y.value), z.value)), drop, bound)
+        return self._finish(native.add(native.mul(x.value, y.value), z.value), drop, bound)
 
     def _row_products(self, x: Clear, y: Clear, symmetric: bool, bound: int) -> Clear:
         product = native.gram(x.value) if x is y else native.matmul(transposed(x.value), y.value)
-        if not symmetric:
-            return self._lift(Clear(product), bound)
-        return Clear(mirrored(self._lift(Clear(upper_triangle(product)), bound).value, len(product)))
+        lifted = upper_triangle(product) if symmetric else product
+        self._charge(lifted.shape, bound, cost.lift(lifted.shape, bound, replicated=False))
+        wide = native.widen(lifted, signed=True)
+        return Clear(mirrored(wide, len(product)) if symmetric else wide)
 
     def _finish(self, product: np.ndarray, drop: int, bound: int) -> Clear:
         if drop:
-            return self._drop(Clear(product), drop, bound)
+            self._charge(product.shape, bound, cost.truncation(product.shape, drop, bound, replicated=False))
+            return self._rounded(product, drop)
         self.cost += cost.reshare(product.shape)
         return Clear(product)
 
     def _drop(self, x: Clear, bits: int, bound: int) -> Clear:
-        """x / 2^bits to the nearest."""
-        self._open(x, bound)
-        half = ring.power_of_two(bits - 1, x.value.shape[-1])
-        return Clear(native.shift_right_signed(native.add(x.value, half), bits))
+        self._charge(x.value.shape, bound, cost.truncation(x.value.shape, bits, bound, replicated=True))
+        return self._rounded(x.value, bits)
+
+    def _rounded(self, elements: np.ndarray, bits: int) -> Clear:
+        """elements / 2^bits to the nearest."""
+        half = ring.power_of_two(bits - 1, elements.shape[-1])
+        return Clear(native.shift_right_signed(native.add(elements, half), bits))
 
     def _negative(self, x: Clear, bits: int, blur: int) -> Clear:
         self.cost += cost.negative(x.value.shape, bits - blur)
@@ -122,11 +127,12 @@ class Plaintext(PlannedEngine):
         return native.shift_right(native.shift_left(x.value, width - bits), width - 1)
 
     def _lift(self, x: Clear, bound: int) -> Clear:
-        self._open(x, bound)
+        self._charge(x.value.shape, bound, cost.lift(x.value.shape, bound, replicated=True))
         return Clear(native.widen(x.value, signed=True))
 
-    def _open(self, x: Clear, bound: int) -> None:
-        *shape, limbs = x.value.shape
-        ring.require_maskable(bound, limbs)
-        self.meter.opened_masked(ring.count(tuple(shape)), ring.log2(bound), ring.opening_bits(limbs))
-        self.cost += cost.masked_opening(x.value.shape)
+    def _charge(self, shape: tuple[int, ...], bound: int, price: cost.Cost) -> None:
+        """A truncation or a lift of ring elements of this shape: its cost, and its leak where it opens under masks."""
+        if cost.masks_suffice(shape, bound):
+            *values, limbs = shape
+            self.meter.opened_masked(ring.count(tuple(values)), ring.log2(bound), ring.opening_bits(limbs))
+        self.cost += price

@@ -3,7 +3,8 @@
 An engine's value is a tuple of arrays (one in the clear, two of three components when replicated), and every linear map acts on
 each of them alone. What needs messages is left to the few abstract methods below, which a new engine implements; the
 bounds are computed here, once, so that a dry run on the plaintext engine gives the very plan that the replicated engine enforces.
-Rule of every bound: |result| <= bound follows from the operands' bounds. A truncation errs by less than 2 units, so it adds 2.
+Rule of every bound: |result| <= bound follows from the operands' bounds. A truncation errs by less than 2 units in either of its
+forms (replicated/cost.py), so it adds 2.
 """
 
 from __future__ import annotations

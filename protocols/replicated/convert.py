@@ -1,8 +1,9 @@
 """Between rings: shared bits to ring elements, and Z_2^128 to Z_2^256.
 
-Lifting. A masked opening of z in Z_2^128 is an integer identity, o = z + 2^125 + r_0 + r_1 + r_2, so that z = o - 2^125 -
-r_0 - r_1 - r_2 holds in Z_2^256 too, and each term is known to the holders of one component: exact, 1 round, 4 elements of
-16 bytes; the leak is the opening's.
+Lifting, exact in two forms, of which cost.masks_suffice picks one by shape and bound. That of split.py leaks nothing and takes
+two rounds from additive shares, one from replicated ones. A masked opening of z in Z_2^128 is an integer identity, o = z + 2^125
++ r_0 + r_1 + r_2, so that z = o - 2^125 - r_0 - r_1 - r_2 holds in Z_2^256 too, and each term is known to the holders of one
+component: 1 round, 4 elements of 16 bytes; the leak is the opening's.
 
 Bits. A bit v = v_0 ^ v_1 ^ v_2 is w ^ s with w = v_0 ^ v_1 known to party 0 and s = v_2 known to parties 1 and 2, hence
     v = s + (1 - 2s) w,
@@ -13,7 +14,7 @@ t_1 from the PRF of parties 0 and 2, and c_1, t_2 from that of parties 0 and 1,
 and (c_0, c_1, u w - c_0 - c_1) are its shares. It is the one-round oblivious transfer with a helper of ABY3 (Mohassel and
 Rindal, CCS 2018, section 5.4.1), with linear messages. Party 1 sees e_1 and h_1, uniform because of t_1 and c_0, which it
 does not know; party 2 likewise; party 0 receives nothing. 4 elements in all.
-Adversary: one semi-honest party. Leaks nothing.
+Adversary: one semi-honest party. Leaks nothing but what a masked opening does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import native
 from protocols import ring
 from protocols.engine import LARGE, SMALL
+from protocols.replicated import cost, split
 from protocols.replicated.opening import open_masked
 from protocols.replicated.sharing import Shares, add_component
 from protocols.session import Expect, Session
@@ -31,12 +33,19 @@ KIND, CROSS = "bit to ring", "cross product"
 
 
 def lift(session: Session, x: Shares, bound: int) -> Shares:
-    """The same integer, |z| <= bound < 2^125, in Z_2^256. One masked opening."""
-    return lift_additive(session, x.own, bound)
+    """The same integer, |z| <= bound < 2^125, in Z_2^256. One round."""
+    return lift_masked(session, x.own, bound) if cost.masks_suffice(x.own.shape, bound) else split.lift(session, x)
 
 
 def lift_additive(session: Session, additive: np.ndarray, bound: int) -> Shares:
-    """Replicated shares in Z_2^256 from my additive share of z, |z| <= bound < 2^125, in Z_2^128."""
+    """The same from my additive share of z in Z_2^128. One round, or two."""
+    if cost.masks_suffice(additive.shape, bound):
+        return lift_masked(session, additive, bound)
+    return split.lift_additive(session, additive)
+
+
+def lift_masked(session: Session, additive: np.ndarray, bound: int) -> Shares:
+    """Replicated shares in Z_2^256 from my additive share of z, |z| <= bound < 2^125, in Z_2^128. One masked opening."""
     opened, mask = open_masked(session, additive, bound)
     shares = Shares(*(native.neg(native.widen(r, signed=False)) for r in mask))
     if opened is None:

@@ -1,6 +1,8 @@
 """What each verb of the replicated engine costs: rounds, and bytes sent by each compute party, as functions of shape alone.
 
 `shape` is that of the ring elements, (*shape, limbs). Tests compare every function with what the session's meter counted.
+What drops bits or lifts has two forms; the shape and the bound of what goes in, which are public, say which one runs:
+`masks_suffice` is that rule, on shares and in a dry run.
 Verbs that are not here are local: add, neg, index, reshape, transpose, stack, concat, sum, shift_left, rescale_up, bounded,
 constant, products with public integers.
 """
@@ -12,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from protocols import ring
-from protocols.engine import SMALL
+from protocols.engine import LARGE, SMALL
+from protocols.replicated import split
 from protocols.session import COMPUTE
 
 
@@ -29,6 +32,7 @@ class Cost:
 
 
 NOTHING = Cost(0, (0, 0, 0))
+MASKED_AT_MOST_LOG2 = -49.0  # what one masked opening may leak: 2^9 of them stay within a job's 2^-40
 
 
 def reshare(shape: tuple[int, ...]) -> Cost:
@@ -37,10 +41,55 @@ def reshare(shape: tuple[int, ...]) -> Cost:
     return Cost(1, (size, size, size))
 
 
+def masks_suffice(shape: tuple[int, ...], bound: int) -> bool:
+    """Whether ring elements |z| <= bound are opened under masks, or truncated from two addends, which leaks nothing.
+
+    From additive shares the masked opening saves a round. Raises RangeError where the ring has no room for either.
+    """
+    *values, limbs = shape
+    ring.require_maskable(bound, limbs)
+    each = ring.log2(bound) - ring.opening_bits(limbs)
+    return bool(ring.count(tuple(values)) * 2.0**each <= 2.0**MASKED_AT_MOST_LOG2)
+
+
+def truncation(shape: tuple[int, ...], drop: int, bound: int, *, replicated: bool) -> Cost:
+    """truncate (`replicated`), a product with truncation (also mul_add): of |z| <= bound before `drop` bits are dropped."""
+    if masks_suffice(shape, bound):
+        return masked_opening(shape)
+    return split_truncation(shape, drop) if replicated else split_truncation_of_additive(shape, drop)
+
+
+def lift(shape: tuple[int, ...], bound: int, *, replicated: bool) -> Cost:
+    """lift (`replicated`), row_products (of the entries lifted): of |z| <= bound."""
+    if masks_suffice(shape, bound):
+        return masked_opening(shape)
+    return split_lift(shape) if replicated else split_lift_of_additive(shape)
+
+
 def masked_opening(shape: tuple[int, ...]) -> Cost:
-    """truncate, a product with truncation (also mul_add), lift, row_products (of the entries opened): four elements."""
+    """A truncation or a lift under masks: four elements."""
     size = 8 * math.prod(shape)
     return Cost(1, (size, 2 * size, size))
+
+
+def split_truncation(shape: tuple[int, ...], drop: int) -> Cost:
+    """A truncation from two addends: an element of the result and the cross product of two bits modulo 2^drop."""
+    size, words = 8 * math.prod(shape), 8 * math.prod(shape[:-1]) * split.words_of_product(drop)
+    return Cost(1, (size + 2 * words, words, words))
+
+
+def split_truncation_of_additive(shape: tuple[int, ...], drop: int) -> Cost:
+    """First parties 1 and 2 exchange their additive shares."""
+    return _addends(shape) + split_truncation(shape, drop)
+
+
+def split_lift(shape: tuple[int, ...]) -> Cost:
+    """A truncation in Z_2^256."""
+    return split_truncation((*shape[:-1], LARGE), split.LIFTED)
+
+
+def split_lift_of_additive(shape: tuple[int, ...]) -> Cost:
+    return _addends(shape) + split_lift(shape)
 
 
 def negative(shape: tuple[int, ...], bits: int) -> Cost:
@@ -82,6 +131,11 @@ def public_random_bytes(n: int) -> Cost:
     """A commitment and its opening, each to both others."""
     size = 2 * 32 + 2 * (32 + n)
     return Cost(2, (size, size, size))
+
+
+def _addends(shape: tuple[int, ...]) -> Cost:
+    size = 8 * math.prod(shape)
+    return Cost(1, (0, size, size))
 
 
 def _words(n: int) -> int:

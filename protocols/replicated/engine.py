@@ -96,7 +96,7 @@ class Replicated(PlannedEngine):
         return multiply.row_products(self.session, x, y, symmetric, bound)
 
     def _drop(self, x: Shares, bits: int, bound: int) -> Shares:
-        return truncate.truncate_additive(self.session, x.own, bits, bound)
+        return truncate.truncate(self.session, x, bits, bound)
 
     def _negative(self, x: Shares, bits: int, blur: int) -> Shares:
         return compare.negative(self.session, x, bits, blur)

@@ -1,11 +1,12 @@
-"""Products of shared values, and their truncation, in one round.
+"""Products of shared values, and their truncation, in one round (two where masks would hide too little).
 
 Source: Araki et al., CCS 2016, section 2.2. Each party's z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i is an additive share of
 x * y; a zero-share is added and the result goes to the party before, which gives replicated shares again (3 elements in
-all, 1 each). When bits are to be dropped, the additive shares go straight into a masked opening instead (truncate.py): 4
-elements, and still one round. A sum over rows that goes on in the large ring is lifted from its additive shares in the
-same way (convert.py).
-Adversary: one semi-honest party; the one element it receives is uniform, because of the zero-share. Leaks nothing.
+all, 1 each). When bits are to be dropped, the additive shares go straight into a truncation instead (truncate.py): a masked
+opening, 4 elements and still one round; or, where that would leak too much, two addends (split.py) and a second round. A sum
+over rows that goes on in the large ring is lifted from its additive shares in the same way (convert.py).
+Adversary: one semi-honest party; the one element it receives is uniform, because of the zero-share. Leaks nothing but what a
+masked opening does.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ RESHARE, RESHARE_BITS = "re-share", "re-share bits"
 
 
 def product(session: Session, x: Shares, y: Shares, drop: int, bound: int) -> Shares:
-    """x * y elementwise, `drop` bits dropped. One round."""
+    """x * y elementwise, `drop` bits dropped. One round, or two with a truncation that masks would hide too little."""
     return _finish(session, native.mul_shares(*x, *y), drop, bound)
 
 
 def matrix_product(session: Session, x: Shares, y: Shares, drop: int, bound: int) -> Shares:
-    """x @ y, summed before the `drop` bits are dropped. One round."""
+    """x @ y, summed before the `drop` bits are dropped. Rounds as `product`."""
     return _finish(session, native.matmul_shares(*x, *y), drop, bound)
 
 
 def product_plus(session: Session, x: Shares, y: Shares, z: Shares, drop: int, bound: int) -> Shares:
-    """x * y + z elementwise, |x * y + z| <= bound, then `drop` > 0 bits dropped. One round."""
+    """x * y + z elementwise, |x * y + z| <= bound, then `drop` > 0 bits dropped. Rounds as `product`."""
     return _finish(session, native.add(native.mul_shares(*x, *y), z.own), drop, bound)
 
 
 def row_products(session: Session, x: Shares, y: Shares, symmetric: bool, bound: int) -> Shares:
-    """x^T y of (n, d) and (n, m) in Z_2^128, every entry |z| <= bound, in Z_2^256. One round.
+    """x^T y of (n, d) and (n, m) in Z_2^128, every entry |z| <= bound, in Z_2^256. One round, or two.
 
-    `symmetric`: the product is; one triangle is opened.
+    `symmetric`: the product is; one triangle is lifted.
     """
     additive = native.gram_shares(*x) if x is y else native.matmul_shares(transposed(x.own), transposed(x.next), *y)
     if not symmetric:

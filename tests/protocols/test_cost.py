@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from protocols import sums
+from protocols import ring, sums
 from protocols.engine import LARGE, SMALL, Declared, Engine, Secret
-from protocols.errors import SecurityBudgetExceeded
+from protocols.errors import RangeError, SecurityBudgetExceeded
 from protocols.numeric.solve import inverse
 from protocols.plaintext import Plaintext
 from protocols.replicated import cost
@@ -20,9 +20,16 @@ from protocols.session import BUDGET_LOG2, Meter, Session
 from protocols.simulation import Simulation
 from tests.protocols.three_parties import in_the_clear, on_shares
 
+Price = Callable[[tuple[int, ...]], cost.Cost]
+
 
 def value(mpc: Engine, *shape: int, limbs: int = LARGE) -> Secret:
     return mpc.constant(np.linspace(-1, 1, math.prod(shape)).reshape(shape), limbs=limbs, frac=28 if limbs == SMALL else 64)
+
+
+def wide(mpc: Engine, *shape: int, limbs: int = SMALL, bits: int = 76) -> Secret:
+    """Numbers whose bound, `bits` bits, is too wide for masks to hide their products."""
+    return replace(value(mpc, *shape, limbs=limbs), bound=1 << bits)
 
 
 VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
@@ -46,6 +53,35 @@ VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
     ),
     "truncate": (lambda m: m.truncate(value(m, 7), 10), cost.masked_opening((7, LARGE))),
     "lift": (lambda m: m.lift(value(m, 7, limbs=SMALL)), cost.masked_opening((7, SMALL))),
+    "mul wide": (lambda m: wide(m, 5, 3) * value(m, 3, limbs=SMALL), cost.split_truncation_of_additive((5, 3, SMALL), 28)),
+    "mul public wide": (lambda m: wide(m, 5) * 0.5, cost.split_truncation((5, SMALL), 28)),
+    "matmul wide": (
+        lambda m: wide(m, 5, 3) @ value(m, 3, 2, limbs=SMALL),
+        cost.split_truncation_of_additive((5, 2, SMALL), 28),
+    ),
+    "mul_add wide": (
+        lambda m: m.mul_add(wide(m, 5), value(m, 5, limbs=SMALL), m.rescale_up(value(m, 5, limbs=SMALL), 56), frac=28),
+        cost.split_truncation_of_additive((5, SMALL), 28),
+    ),
+    "row_products wide": (
+        lambda m: m.row_products(wide(m, 9, 3), value(m, 9, 2, limbs=SMALL)),
+        cost.split_lift_of_additive((3, 2, SMALL)),
+    ),
+    "gram wide": (
+        lambda m: (lambda x: m.row_products(x, x, symmetric=True))(wide(m, 9, 3, bits=48)),
+        cost.split_lift_of_additive((6, SMALL)),
+    ),
+    "truncate wide": (lambda m: m.truncate(wide(m, 7, bits=100), 10), cost.split_truncation((7, SMALL), 10)),
+    "truncate wide by two words": (
+        lambda m: m.truncate(replace(wide(m, 7, bits=100), frac=90), 84),
+        cost.split_truncation((7, SMALL), 84),
+    ),
+    "truncate wide by four words": (
+        lambda m: m.truncate(replace(wide(m, 7, bits=240, limbs=LARGE), frac=230), 193),
+        cost.split_truncation((7, LARGE), 193),
+    ),
+    "lift wide": (lambda m: m.lift(wide(m, 7, bits=100)), cost.split_lift((7, SMALL))),
+    "nothing": (lambda m: m.truncate(wide(m, 7, bits=100)[:0], 10), cost.masked_opening((0, SMALL))),
     "is_negative": (lambda m: m.is_negative(value(m, 70)), cost.negative((70, LARGE), 66)),
     "is_negative 40": (lambda m: m.is_negative(value(m, 2, 65, limbs=SMALL), bits=40), cost.negative((2, 65, SMALL), 40)),
     "is_negative, blurred": (lambda m: m.is_negative(value(m, 70), blur=33), cost.negative((70, LARGE), 33)),
@@ -69,6 +105,40 @@ def test_a_verb_costs_what_it_declares(verb: str) -> None:
     assert declared == clear.cost
     assert [m.rounds for m in meters] == [declared.rounds] * 3
     assert tuple(m.bytes_sent for m in meters) == declared.sent
+    assert [m.leakage for m in meters] == [clear.meter.leakage] * 3
+    assert [m.masked_openings for m in meters] == [clear.meter.masked_openings] * 3
+
+
+@pytest.mark.parametrize("limbs", [SMALL, LARGE])
+@pytest.mark.parametrize("count", [1, 8, 1000])
+def test_masks_are_taken_up_to_what_they_may_leak(count: int, limbs: int) -> None:
+    """The widest bound with count * (bound + 1) / 2^(K-3) <= 2^-49, and the next."""
+    widest = 2 ** (ring.opening_bits(limbs) - 49) // count - 1
+    rounding = widest // 2**40
+    forms: list[tuple[Callable[[Engine, Secret], object], Price, Price]] = [
+        (lambda m, x: m.truncate(x, 4), cost.masked_opening, lambda shape: cost.split_truncation(shape, 4)),
+        (
+            lambda m, x: m.mul(x, m.constant(np.ones(count, dtype=int), limbs=limbs, frac=0), frac=4),
+            cost.masked_opening,
+            lambda shape: cost.split_truncation_of_additive(shape, 4),
+        ),
+    ]
+    for run, masked, split in forms:
+        for bound, price, leaks in ((widest - rounding, masked, True), (widest + rounding, split, False)):
+            mpc = Plaintext()
+            run(mpc, replace(units(mpc, 3, limbs, count), bound=bound))
+            assert mpc.cost == price((count, limbs))
+            assert (mpc.meter.leakage > 0) == leaks
+            assert mpc.meter.leakage_log2 <= -49
+            assert mpc.meter.masked_openings == leaks * count
+
+
+def test_the_room_of_the_ring_is_the_same_for_both_forms() -> None:
+    for limbs in (SMALL, LARGE):
+        edge = 2 ** ring.opening_bits(limbs)
+        assert not cost.masks_suffice((1, limbs), edge - 1)
+        with pytest.raises(RangeError):
+            cost.masks_suffice((1, limbs), edge)
 
 
 @pytest.mark.parametrize("hospitals", [(0, 1, 2), (1, 3), (3, 4, 5)])
@@ -104,9 +174,9 @@ def test_sum_of_leaks_equals_the_plan() -> None:
         assert (meter.rounds, meter.bytes_sent) == (plan.cost.rounds, plan.cost.sent[party])
 
 
-def units(mpc: Engine, value: int, limbs: int) -> Secret:
-    """Eight times this ring integer, at 8 fractional bits."""
-    return replace(mpc.constant(np.full(8, value, dtype=object), limbs=limbs, frac=0), frac=8)
+def units(mpc: Engine, value: int, limbs: int, count: int = 8) -> Secret:
+    """`count` times this ring integer, at 8 fractional bits."""
+    return replace(mpc.constant(np.full(count, value, dtype=object), limbs=limbs, frac=0), frac=8)
 
 
 def test_leak_of_one_opening_is_its_bound() -> None:
@@ -122,11 +192,23 @@ def test_a_job_beyond_the_budget_is_stopped_before_anything_is_sent() -> None:
     def program(session: Session) -> None:
         mpc = Replicated(session)
         meters.append(session.meter)
-        mpc.truncate(units(mpc, 2**83, SMALL), 1)  # 2^-42 each, eight of them: 2^-39
+        for _ in range(512):
+            session.meter.opened_masked(8, 73, 125)  # 2^-52 each, eight of them: 2^-49
+        mpc.truncate(units(mpc, 2**73 - 1, SMALL), 1)
 
     with pytest.raises(SecurityBudgetExceeded):
         Simulation(3, (), deadline=5).run(program)
     assert all(meter.bytes_sent == 0 for meter in meters)
+
+
+def test_five_hundred_and_twelve_openings_at_the_limit_are_one_job() -> None:
+    mpc = Plaintext()
+    for _ in range(512):
+        mpc.truncate(units(mpc, 2**73 - 1, SMALL), 1)
+    assert mpc.meter.leakage_log2 == BUDGET_LOG2
+    mpc.truncate(units(mpc, 2**100, SMALL), 1)  # leaks nothing
+    with pytest.raises(SecurityBudgetExceeded):
+        mpc.truncate(units(mpc, 2**73 - 1, SMALL), 1)
 
 
 def test_the_budget_is_summed_over_openings() -> None:

@@ -27,7 +27,7 @@ from protocols.numeric.maximum import maximum
 from protocols.numeric.reciprocal import reciprocal
 from protocols.numeric.roots import roots
 from protocols.prf import PrfStream
-from protocols.replicated import compare, convert, inputs, multiply, opening, rows, zero
+from protocols.replicated import compare, convert, inputs, multiply, opening, rows, split, zero
 from protocols.replicated.engine import Replicated
 from protocols.replicated.sharing import Shares
 from protocols.session import Session
@@ -51,6 +51,14 @@ VERBS: dict[str, Verb] = {
     "mul_add": lambda mpc, x, y: mpc.mul_add(x, y, mpc.rescale_up(y, 2 * y.frac), frac=y.frac),
     "row_products": lambda mpc, x, y: mpc.row_products(x[:6400].reshape(100, 64), y[:6400].reshape(100, 64)),
     "gram": lambda mpc, x, y: gram(mpc, x[:6400].reshape(100, 64)),
+    "mul and truncate, wide": lambda mpc, x, y: wide(x) * y,
+    "matmul, wide": lambda mpc, x, y: mpc.matmul(wide(x).reshape(-1, 1), y[:1].reshape(1, 1)),
+    "mul_add, wide": lambda mpc, x, y: mpc.mul_add(wide(x, 40), y, mpc.rescale_up(y, 2 * y.frac), frac=y.frac),
+    "truncate, wide": lambda mpc, x, y: mpc.truncate(wide(x), 10),
+    "truncate by two words, wide": lambda mpc, x, y: mpc.truncate(replace(wide(x), frac=90), 84),
+    "lift, wide": lambda mpc, x, y: mpc.lift(wide(x)),
+    "row_products, wide": lambda mpc, x, y: mpc.row_products(wide(x[:6400], 40).reshape(100, 64), y[:6400].reshape(100, 64)),
+    "gram, wide": lambda mpc, x, y: gram(mpc, wide(x[:6400], 74).reshape(100, 64)),
     "sigmoid": lambda mpc, x, y: sigmoid(mpc, x[:640]),
     "logistic": lambda mpc, x, y: logistic(mpc, x[:640], with_softplus=True),
     "mean_and_slope": lambda mpc, x, y: mean_and_slope(mpc, fold(mpc, x[:640])),
@@ -68,6 +76,9 @@ ROWS_ONLY = {
     "lift",
     "row_products",
     "gram",
+    "lift, wide",
+    "row_products, wide",
+    "gram, wide",
     "sigmoid",
     "logistic",
     "mean_and_slope",
@@ -81,6 +92,11 @@ LARGE_ONLY = {"reciprocal", "roots", "exp", "log"}
 
 def gram(mpc: Replicated, x: Secret) -> Secret:
     return mpc.row_products(x, x, symmetric=True)
+
+
+def wide(x: Secret, below: int = 28) -> Secret:
+    """x with a bound `below` bits under the ring's width: masks would not hide enough, so it is truncated from two addends."""
+    return replace(x, bound=1 << (64 * x.limbs - below))
 
 
 def bits_of(mpc: Replicated, y: Secret) -> Secret:
@@ -135,6 +151,31 @@ def openings(frames: list[Frame]) -> np.ndarray:
     return np.concatenate([pair[..., 0].reshape(-1) for pair in pairs] or [np.empty(0, dtype=np.uint64)])
 
 
+def products_of_top_bits(frames: list[Frame]) -> np.ndarray:
+    """e - h of each truncation from two addends: what parties 1 and 2 learn of A B, where B = 1, beside the single words."""
+    parts = [frame for frame in frames if frame.kind == split.PARTS]
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    found = [e.payload[e.payload.size - h.payload.size :] - h.payload.reshape(-1) for e, h in pairs]
+    return np.concatenate(found or [np.empty(0, dtype=np.uint64)])
+
+
+def parts_and_addends(frames: list[Frame], drop: int = 28) -> np.ndarray:
+    """2^f y_1 + (z_2 + r_2) of each truncation or lift of additive shares: what party 1 learns of z, were y_1 not masked anew.
+
+    All verbs here that multiply drop 28 bits.
+    """
+    found = [np.empty(0, dtype=np.uint64)]
+    for at, addend in enumerate(frames):
+        if addend.kind != split.ADDENDS or frames[at + 1].payload.size == frames[at + 2].payload.size:
+            continue  # party 2 receives no y
+        limbs = addend.payload.shape[-1]
+        z_2 = addend.payload.reshape(-1, limbs)
+        y_1 = frames[at + 1].payload[: -frames[at + 2].payload.size].reshape(len(z_2), -1)
+        shifted = native.shift_left(y_1, drop) if y_1.shape[-1] == limbs else native.narrow(y_1)
+        found.append(native.add(shifted, z_2).reshape(-1))
+    return np.concatenate(found)
+
+
 def looks_uniform(difference: np.ndarray) -> bool:
     if difference.size == 0:
         return True
@@ -143,9 +184,10 @@ def looks_uniform(difference: np.ndarray) -> bool:
 
 
 def independent(first: list[Frame], second: list[Frame]) -> bool:
-    """Whether two views differ by uniform noise, in the words received and in the sums that were opened."""
+    """Whether two views differ by uniform noise: in the words received, and in all that puts several of them together."""
     assert [(f.kind, f.sender, f.payload.shape) for f in first] == [(f.kind, f.sender, f.payload.shape) for f in second]
-    return looks_uniform(words(first) - words(second)) and looks_uniform(openings(first) - openings(second))
+    together = (words, openings, products_of_top_bits, parts_and_addends)
+    return all(looks_uniform(learnt(first) - learnt(second)) for learnt in together)
 
 
 def view_is_independent(verb: Verb, corrupt: int, **shape: Any) -> bool:
@@ -157,6 +199,14 @@ def view_is_independent(verb: Verb, corrupt: int, **shape: Any) -> bool:
 def test_received_words_are_independent_of_what_is_missing(verb: str, corrupt: int) -> None:
     for limbs in (SMALL,) if verb in ROWS_ONLY else (LARGE,) if verb in LARGE_ONLY else (SMALL, LARGE):
         assert view_is_independent(VERBS[verb], corrupt, limbs=limbs)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb.endswith(", wide")])
+def test_wide_values_are_truncated_from_two_addends(verb: str) -> None:
+    rounds = [split.PARTS] * 2 if verb.startswith(("truncate", "lift")) else [split.ADDENDS, split.PARTS, split.PARTS]
+    for limbs in (SMALL,) if verb in ROWS_ONLY else (SMALL, LARGE):
+        views = [view(VERBS[verb], corrupt, VALUES[0], "one", limbs=limbs, n=6400) for corrupt in range(3)]
+        assert [[frame.kind for frame in each] for each in views] == [[], rounds, rounds]
 
 
 @pytest.mark.parametrize("verb", ["mul and truncate", "truncate", "lift"])
@@ -233,8 +283,12 @@ def difference_of_released_shares(limbs: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("corrupt", range(3))
 def test_ten_thousand_runs(corrupt: int) -> None:
-    """One product and one truncation, in sessions that share nothing but the corrupt party's randomness; 10 200 in all."""
-    verb: Verb = lambda mpc, x, y: mpc.truncate(mpc.mul(x, y, frac=56), 28)  # noqa: E731
+    """A product and truncations of both forms, in sessions that share only the corrupt party's randomness; 10 200 in all."""
+
+    def verb(mpc: Replicated, x: Secret, y: Secret) -> None:
+        mpc.truncate(mpc.mul(x, y, frac=56), 28)
+        mpc.truncate(wide(x) * y, 28)
+
     first, second = (
         np.stack([words(view(verb, corrupt, value, f"{value} {run}", n=1)) for run in range(1_700)]) for value in VALUES
     )
@@ -279,6 +333,52 @@ def remove_stream(monkeypatch: pytest.MonkeyPatch, purpose: str) -> None:
 )
 def test_without_a_mask_the_view_test_is_red(purpose: str, verb: str, corrupt: int, monkeypatch: pytest.MonkeyPatch) -> None:
     remove_stream(monkeypatch, purpose)
+    assert not view_is_independent(VERBS[verb], corrupt)
+
+
+WIDE = ("truncate, wide", "mul and truncate, wide", "lift, wide", "row_products, wide")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "verb", "corrupt"),
+    [
+        *[(split.CROSS, verb, corrupt) for verb in WIDE for corrupt in (1, 2)],
+        *[(split.SHARE, verb, 1) for verb in WIDE],
+        *[(split.ADDEND_MASK, verb, corrupt) for verb in (WIDE[1], WIDE[3]) for corrupt in (1, 2)],
+    ],
+)
+def test_without_a_mask_of_two_addends_the_view_test_is_red(
+    purpose: str, verb: str, corrupt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_stream(monkeypatch, purpose)
+    assert not view_is_independent(VERBS[verb], corrupt)
+
+
+class HalfMasked(PrfStream):
+    """A stream of pairs, of which one half is zeros."""
+
+    def __init__(self, real: PrfStream, removed: int) -> None:
+        self._real, self._removed = real, removed
+
+    def ring(self, shape: tuple[int, ...], limbs: int) -> np.ndarray:
+        drawn = self._real.ring(shape, limbs).copy()
+        drawn[self._removed] = 0
+        return drawn
+
+
+@pytest.mark.parametrize("corrupt", [1, 2])
+@pytest.mark.parametrize("verb", WIDE)
+@pytest.mark.parametrize("removed", [0, 1], ids=["c", "t"])
+def test_without_half_of_a_cross_product_the_view_test_is_red(
+    removed: int, verb: str, corrupt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Session.stream
+
+    def without(session: Session, peer: int, asked: str) -> PrfStream:
+        stream = real(session, peer, asked)
+        return HalfMasked(stream, removed) if asked == split.CROSS else stream
+
+    monkeypatch.setattr(Session, "stream", without)
     assert not view_is_independent(VERBS[verb], corrupt)
 
 

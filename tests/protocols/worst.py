@@ -17,10 +17,10 @@ class Worst(Plaintext):
         self.error = error
         self.signs = np.random.default_rng(seed)
 
-    def _drop(self, x: Clear, bits: int, bound: int) -> Clear:
-        signs = self.signs.choice(np.array([-1, 1], dtype=object), size=x.value.shape[:-1])
-        off = native.from_ints(np.asarray(self.error * signs, dtype=object), x.value.shape[-1])
-        return Clear(native.add(super()._drop(x, bits, bound).value, off))
+    def _rounded(self, elements: np.ndarray, bits: int) -> Clear:
+        signs = self.signs.choice(np.array([-1, 1], dtype=object), size=elements.shape[:-1])
+        off = native.from_ints(np.asarray(self.error * signs, dtype=object), elements.shape[-1])
+        return Clear(native.add(super()._rounded(elements, bits).value, off))
 
     def _negative(self, x: Clear, bits: int, blur: int) -> Clear:
         """Whatever is nearer to zero than the blur counts as negative."""
