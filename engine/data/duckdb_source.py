@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pyarrow as pa
 
 from engine import canonical
 from engine.data import sql
-from engine.data.batches import BATCH_ROWS, Block, FrameBuilder, by_person, by_row, tally
+from engine.data.ahead import ahead
+from engine.data.batches import BATCH_ROWS, COMPLEMENT, USED, Block, FrameBuilder, by_person, by_row, tally
 from engine.data.config import DataSection
 from engine.data.rows import Batch, Query, RowCounts, Rows
 from engine.data.tables import Tables, told_without_data
@@ -56,7 +58,7 @@ class DuckDBSource:
     def examine(self) -> dict[str, tuple[int, int, int]]:
         """For the hospital's own eyes: (rows, missing, out of bounds) of every column of the dictionary."""
         names = list(self.dictionary.columns)
-        counts = sql.examine([self._columns[name] for name in names], self._reading(names))
+        counts = sql.examine(*self._reading())
         (found,) = self._tables.fetch(counts)
         return {name: (found[0], found[2 * index + 1], found[2 * index + 2]) for index, name in enumerate(names)}
 
@@ -97,34 +99,51 @@ class DuckDBSource:
         return given, next(iter(found.values()))
 
     def _stream(self, query: Query, counts: RowCounts) -> Iterator[Batch]:
-        where = query.where.columns if query.where is not None else ()
-        person = self._person is not None
-        counted = list(dict.fromkeys([*query.listwise, *where]))
-        status = sql.status(self._columns, query.listwise, query.where, person)
-        people = self._count(sql.count(self._reading(counted), status, person))
-        # A row's name is made of all its columns, so that it is the same row to a query about other columns.
-        delivered = list(self.dictionary.columns)
-        needed = self._reading([*delivered, *counted])
-        blocks = self._blocks(sql.stream([self._columns[name] for name in delivered], needed, status, person), query)
+        before = self._tables.state()
         builder = FrameBuilder(self.dictionary, query.columns)
-        used = 0
-        for batch in by_person(blocks, builder) if person else by_row(blocks, builder):
-            used = int(batch.persons[-1]) + 1 if batch.persons is not None else used + len(batch)
-            yield batch
-        tally(counts, people)
-        if used != counts.used:
+        of_status = np.zeros(4, dtype=np.int64)
+        made = (self._blocks_of_rows if self._person is None else self._blocks_of_people)(query, of_status)
+        with closing(ahead(made)) as blocks:
+            yield from (by_row if self._person is None else by_person)(blocks, builder)
+        if self._tables.state() != before or of_status.min() < 0:
             raise DataError("The data changed while they were being read. Ask again when nobody writes to them.")
+        tally(counts, of_status)
 
-    def _reading(self, names: Sequence[str]) -> str:
-        return sql.read([self._columns[name] for name in dict.fromkeys(names)], self._tables.relation, self._person)
+    def _blocks_of_rows(self, query: Query, of_status: np.ndarray) -> Generator[Block]:
+        """One pass, which also counts: what a condition leaves out is what is missing from all rows of the table."""
+        status = sql.status(self._columns, query.listwise, query.where, by_person=False)
+        if query.where is not None:
+            of_status[COMPLEMENT] = self._tables.rows()
+        statement = sql.stream_rows(*self._reading(), status, selected=query.where is not None)
+        for record in self._records(statement):
+            found = record.column("status").to_numpy()
+            counted = np.bincount(found, minlength=4)
+            of_status += counted
+            if query.where is not None:
+                of_status[COMPLEMENT] -= len(found)
+            if counted[USED]:
+                used = slice(None) if counted[USED] == len(found) else found == USED
+                arrays = {name: record.column(column.value).to_numpy()[used] for name, column in self._columns.items()}
+                yield Block({name: arrays[name] for name in query.columns}, row_identities(arrays))
 
-    def _count(self, query: str) -> np.ndarray:
-        people = np.zeros(4, dtype=np.int64)
-        for status, number in self._tables.fetch(query):
-            people[int(status)] += int(number)
-        return people
+    def _blocks_of_people(self, query: Query, of_status: np.ndarray) -> Generator[Block]:
+        """Two passes: a person counts as the best of the rows, which may be far apart."""
+        status = sql.status(self._columns, query.listwise, query.where, by_person=True)
+        delivered, reading = self._reading()
+        for code, number in self._tables.fetch(sql.count_people(reading, status)):
+            of_status[int(code)] += int(number)
+        for record in self._records(sql.stream_people(delivered, reading, status)):
+            arrays = {name: record.column(column.value).to_numpy() for name, column in self._columns.items()}
+            people = name_people(record.column("identity").to_numpy())
+            yield Block({name: arrays[name] for name in query.columns}, people, row_identities(arrays))
 
-    def _blocks(self, statement: str, query: Query) -> Iterator[Block]:
+    def _reading(self) -> tuple[list[sql.ColumnSql], str]:
+        """The columns to deliver, and what to select them from. A row's name is made of all columns of the dictionary, so that it
+        is the same row to a query about other columns."""
+        columns = list(self._columns.values())
+        return columns, sql.read(columns, self._tables.relation, self._person)
+
+    def _records(self, statement: str) -> Iterator[pa.RecordBatch]:
         cursor = self._tables.cursor()
         try:
             with told_without_data():
@@ -136,17 +155,9 @@ class DuckDBSource:
                     except StopIteration:
                         return
                 if record.num_rows:
-                    yield self._block(record, query.columns)
+                    yield record
         finally:
             cursor.close()
-
-    def _block(self, record: pa.RecordBatch, names: Sequence[str]) -> Block:
-        arrays = {name: record.column(column.value).to_numpy() for name, column in self._columns.items()}
-        rows = row_identities(arrays)
-        wanted = {name: arrays[name] for name in names}
-        if self._person is None:
-            return Block(wanted, rows)
-        return Block(wanted, name_people(record.column("identity").to_numpy()), rows)
 
     def _digest(self, file: Path) -> bytes:
         """SHA-256 of a file, remembered while its inode, size and time of change stay the same."""

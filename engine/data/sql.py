@@ -185,10 +185,8 @@ def status(columns: Mapping[str, ColumnSql], listwise: Sequence[str], where: Con
     return f"CASE {' '.join(cases)} ELSE {USED} END"
 
 
-def count(reading: str, of_status: str, by_person: bool) -> str:
-    """Rows, or people, of each status. A row without a person id counts as a person of its own."""
-    if not by_person:
-        return f"SELECT {of_status} AS status, count(*) AS people FROM ({reading}) GROUP BY 1"
+def count_people(reading: str, of_status: str) -> str:
+    """People of each status. A row without a person id counts as a person of its own."""
     # Within one query hash() will do, in a tenth of MD5's time.
     rows = f"SELECT CASE WHEN person IS NOT NULL THEN hash(person) END AS identity, {of_status} AS status FROM ({reading})"
     group = "GROUP BY identity, CASE WHEN identity IS NULL THEN status END"
@@ -196,13 +194,20 @@ def count(reading: str, of_status: str, by_person: bool) -> str:
     return f"SELECT status, sum(CASE WHEN identity IS NULL THEN rows ELSE 1 END) AS people FROM ({best}) GROUP BY status"
 
 
-def stream(columns: Sequence[ColumnSql], reading: str, of_status: str, by_person: bool) -> str:
-    """The used rows, NaN where a value is missing; by person in the order of their identities."""
-    values = ", ".join(f"coalesce({column.value}, 'nan'::DOUBLE) AS {column.value}" for column in columns)
-    if not by_person:
-        return f"SELECT {values or '1 AS nothing'} FROM ({reading}) WHERE {of_status} = {USED}"
-    listed = f"{values}, " if values else ""
-    return f"SELECT {listed}md5_number_lower(person) AS identity FROM ({reading}) WHERE {of_status} = {USED} ORDER BY identity"
+def stream_rows(columns: Sequence[ColumnSql], reading: str, of_status: str, selected: bool) -> str:
+    """Values and status of every row, NaN where a value is missing; without the complement where a condition selected rows."""
+    within = f" WHERE {of_status} <> {COMPLEMENT}" if selected else ""
+    return f"SELECT {_values(columns)}, CAST({of_status} AS UTINYINT) AS status FROM ({reading}){within}"
+
+
+def stream_people(columns: Sequence[ColumnSql], reading: str, of_status: str) -> str:
+    """The used rows, NaN where a value is missing, in the order of their people's identities."""
+    named = f"SELECT {_values(columns)}, md5_number_lower(person) AS identity FROM ({reading})"
+    return f"{named} WHERE {of_status} = {USED} ORDER BY identity"
+
+
+def _values(columns: Sequence[ColumnSql]) -> str:
+    return ", ".join(f"coalesce({column.value}, 'nan'::DOUBLE) AS {column.value}" for column in columns)
 
 
 def examine(columns: Sequence[ColumnSql], reading: str) -> str:

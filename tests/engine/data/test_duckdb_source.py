@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from hypothesis import strategies as st
 from engine.cohort import Condition
 from engine.data import batches
 from engine.data.config import open_source
-from engine.data.duckdb_source import DuckDBSource
 from engine.data.frame_source import FrameSource
 from engine.data.rows import DataSource, Query, RowCounts
 from engine.dictionary import Dictionary
@@ -287,21 +287,55 @@ def test_a_file_that_vanishes_is_a_data_error(tmp_path: Path) -> None:
             source.snapshot()
 
 
-def test_a_file_that_changes_between_counting_and_reading_is_a_data_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "dictionary", [ONE, Dictionary.parse({"columns": {"x": ONE["x"].to_dict()}, "person": {"column": "id"}})]
+)
+@pytest.mark.parametrize("change", ["a row more", "another value", "another file"])
+def test_a_file_that_changes_while_it_is_read_is_a_data_error(tmp_path: Path, dictionary: Dictionary, change: str) -> None:
     file = tmp_path / "a.csv"
-    file.write_text("x\n1\n2\n")
-    counted = DuckDBSource._count
+    file.write_text("id,x\n1,1\n2,2\n")
+    with open_source({"source": "a.csv"}, dictionary, KEY, tmp_path) as source:
+        rows = source.rows(Query(("x",), ("x",)))
+        batches = iter(rows)
+        next(batches)
+        if change == "another file":
+            file.with_name("b.csv").write_text(file.read_text())
+            file.with_name("b.csv").replace(file)
+        else:
+            file.write_text("id,x\n1,1\n2,2\n3,3\n" if change == "a row more" else "id,x\n1,1\n2,7\n")
+        with pytest.raises(DataError, match="changed while"):
+            list(batches)
+        assert rows.counts == RowCounts()  # nothing is counted of what nobody may use
 
-    def count_then_change(self: DuckDBSource, query: str) -> np.ndarray:
-        found = counted(self, query)
-        file.write_text("x\n1\n2\n3\n")
-        return found
 
-    monkeypatch.setattr(DuckDBSource, "_count", count_then_change)
-    with open_source({"source": "a.csv"}, ONE, KEY, tmp_path) as source, pytest.raises(DataError, match="changed while"):
-        list(source.rows(Query(("x",), ("x",))))
+def test_a_stream_that_is_left_lets_its_file_go(tmp_path: Path) -> None:
+    visits(20_000).to_csv(tmp_path / "a.csv", index=False)
+    with open_source({"source": "a.csv"}, BY_ROW, KEY, tmp_path) as source:
+        batches = iter(source.rows(Query(("age",), ())))
+        next(batches)
+        del batches
+        assert not [thread for thread in threading.enumerate() if thread.name == "read ahead"]
+        assert sum(map(len, source.rows(Query(("age",), ())))) == 20_000
+
+
+@pytest.mark.parametrize("where", [None, "x < 5"])
+def test_rows_that_are_left_out_are_counted_in_the_same_pass(tmp_path: Path, where: str | None) -> None:
+    generator = np.random.default_rng(5)
+    values = np.where(generator.random(200_000) < 0.1, np.nan, generator.integers(0, 12, 200_000))  # 10, 11: out of bounds
+    pd.DataFrame({"x": values}).to_parquet(tmp_path / "a.parquet", row_group_size=30_000)
+    with open_source({"source": "a.parquet"}, ONE, KEY, tmp_path) as source:
+        rows = source.rows(Query(("x",), ("x",), Condition.parse(where, ONE) if where else None))
+        delivered = np.concatenate([batch.frame["x"].to_numpy() for batch in rows])
+    selected = values < 5 if where else np.ones(len(values), dtype=bool)
+    fits = values <= 9
+    assert np.array_equal(delivered, values[selected & fits])
+    assert rows.counts == RowCounts(
+        table=len(values),
+        complement=int(np.sum(~selected)),
+        missing=int(np.sum(selected & np.isnan(values))),
+        out_of_bounds=int(np.sum(selected & (values > 9))),
+        used=int(np.sum(selected & fits)),
+    )
 
 
 def test_the_connection_reaches_nothing_else(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_wide_table_can_be_read_without_setting_memory(wide: Path) -> None:
 
 def test_memory_that_a_hospital_sets_is_kept_and_too_little_is_said(wide: Path) -> None:
     with pytest.raises(DataError, match="Raise memory"):
-        count(DataSection(source=wide.name, memory="50MB"), wide.parent)
+        count(DataSection(source=wide.name, memory="20MB"), wide.parent)
 
 
 def test_nothing_can_be_set_once_the_tables_are_open(wide: Path) -> None:
