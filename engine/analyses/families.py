@@ -43,6 +43,10 @@ class Family(Protocol):
 
     def weight(self, eta: np.ndarray) -> np.ndarray: ...
 
+    def slope(self, eta: np.ndarray) -> np.ndarray:
+        """d W / d eta; |slope| <= 2^weight_log2."""
+        ...
+
     def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
         """y eta - b(eta)."""
         ...
@@ -82,6 +86,9 @@ class Binomial:
 
     def weight(self, eta: np.ndarray) -> np.ndarray:
         return np.asarray(expit(eta) * expit(-eta))
+
+    def slope(self, eta: np.ndarray) -> np.ndarray:
+        return np.asarray(self.weight(eta) * (expit(-eta) - expit(eta)))
 
     def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.maximum(-np.logaddexp(0.0, _against(eta, y)), -(2.0**self.fit_log2))
@@ -144,6 +151,9 @@ class Poisson:
 
     def weight(self, eta: np.ndarray) -> np.ndarray:
         return np.exp(np.minimum(eta, self.residual_log2 * math.log(2)))
+
+    def slope(self, eta: np.ndarray) -> np.ndarray:
+        return self.weight(eta)
 
     def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.maximum(y * np.minimum(eta, 40.0) - self.weight(eta), -(2.0**self.fit_log2))

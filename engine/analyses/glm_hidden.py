@@ -34,17 +34,18 @@ import numpy as np
 from engine.analyses import glm_result, one_shot, sandwich
 from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistics, Step
 from engine.analyses.bits import any_of, negation
+from engine.analyses.clamping import clamped
 from engine.analyses.families import Binomial, Family
 from engine.analyses.moments import Symmetric
 from engine.analyses.normalise import declare_count, declare_sum, scaled
-from engine.analyses.one_shot import GAMMA_LIMIT, Quadratic, Start
+from engine.analyses.one_shot import GAMMA_LIMIT, Start, own_polynomial
 from engine.analyses.regression import Model
 from engine.analyses.shared_families import SharedFamily, shared
 from engine.data.rows import Rows
 from engine.errors import NotEstimable, SpecError
 from engine.results import GLMResult
-from protocols.engine import LARGE, LARGE_FRAC, SMALL_FRAC, Declared, Engine, Secret
-from protocols.numeric.interim import FAST, POLISH, Coupled, improve, inverse_of, precondition
+from protocols.engine import LARGE_FRAC, SMALL_FRAC, Declared, Engine, Secret
+from protocols.numeric.solve import FAST, POLISH, Coupled, improve, inverse_of, precondition
 
 HIDDEN_VCOV = ("model", "HC0")
 MOST_STEPS = 25
@@ -133,13 +134,12 @@ class HiddenFit:
         for batch in rows:
             parts.append((rounded(model.design.matrix(batch)), family.response(model.design, batch)))
         z, y = (np.concatenate(part) for part in zip(*parts, strict=True))
-        upper, own = Symmetric(d).rows_columns, Quadratic(family, z, y)
+        upper = Symmetric(d).rows_columns
         constants = {name: np.asarray(values.sum()) for name, values in family.constants(y).items()}
         whole = {each.name for each in family.declared(0) if each.frac == 0}
         statistics = {
             "gram": (z.T @ z)[upper],
-            "information": own.information[upper],
-            "target": own.target,
+            **own_polynomial(model, family, z, y),
             "n": np.asarray(len(y)),
             "zy": np.ldexp(z.T @ y, -family.residual_log2),
             **{name: value.round().astype(np.int64) if name in whole else value for name, value in constants.items()},
@@ -331,25 +331,3 @@ EXTREME = "Some fitted probabilities are within 1e-8 of 0 or 1 and were taken fo
 def rounded(z: np.ndarray) -> np.ndarray:
     """Rows as they will be shared, so that sums over them are those of the shares."""
     return np.ldexp(np.rint(np.ldexp(z, SMALL_FRAC)), -SMALL_FRAC)
-
-
-def clamped(mpc: Engine, x: Secret, limit: float, asked: Secret, *, frac: int) -> tuple[Secret, Secret, Secret]:
-    """(x clamped to [-limit, limit] at `frac` bits, where the clamp acted, 1 where `asked` < 0), in one comparison and a product.
-
-    x (d,) at 64 bits of Z_2^256, asked (k,) of the same ring at any scale.
-    """
-    assert x.limbs == asked.limbs == LARGE
-    d, edge = x.shape[0], int(limit) << x.frac
-    over, under = (replace(edge - replace(each, frac=0), frac=x.frac) for each in (x, -x))
-    bits = mpc.is_negative(mpc.concat([over, under, replace(asked, frac=x.frac)]))
-    towards = mpc.concat([over, -under])
-    zero = mpc.constant(np.zeros(d), limbs=x.limbs, frac=x.frac)
-    addend = mpc.concat([x, zero])
-    if frac < x.frac:
-        moved = mpc.mul_add(bits[: 2 * d], towards, addend, frac=frac)
-    else:
-        moved = mpc.mul(bits[: 2 * d], towards, frac=frac) + addend
-    inside = mpc.sum(mpc.reshape(moved, (2, d)), 0)
-    inside = mpc.bounded(inside, (int(limit) << frac) + 4, "it is x inside the limit, else the limit, and truncations")
-    acted = mpc.bounded(mpc.sum(mpc.reshape(bits[: 2 * d], (2, d)), 0), 1, "a number is not above and below at once")
-    return inside, acted, bits[2 * d :]

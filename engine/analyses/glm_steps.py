@@ -26,7 +26,7 @@ from engine.analyses.bits import any_of
 from engine.analyses.families import PEARSON_LIMIT_LOG2, Family
 from engine.analyses.moments import ProductSums, Symmetric, WeightedSum, with_constant
 from engine.analyses.normalise import declare_count, declare_sum, scaled
-from engine.analyses.one_shot import GAMMA_LIMIT, Quadratic
+from engine.analyses.one_shot import GAMMA_LIMIT, own_polynomial
 from engine.analyses.regression import MOST_ROWS_OF_A_PERSON, Model
 from engine.data.rows import Rows
 from engine.errors import DataError, NotEstimable
@@ -172,12 +172,11 @@ class _Start:
     def statistics(self) -> Statistics:
         d, rest = self._model.size, slice(1, None)
         z, y = (np.concatenate(parts) for parts in zip((np.empty((0, d)), np.empty(0)), *self._sample, strict=True))
-        own, triangle = Quadratic(self._family, z, y), Symmetric(d)
         share = self._rows / max(1, len(y))  # of the rows that each of the sample stands for
+        own = own_polynomial(self._model, self._family, z, y)
         return {
-            "gram": triangle.vector(self._gram.total().at((rest, rest))),
-            "information": share * own.information[triangle.rows_columns],
-            "target": share * own.target,
+            "gram": Symmetric(d).vector(self._gram.total().at((rest, rest))),
+            **{name: share * values for name, values in own.items()},
             "n": np.asarray(self._rows),
             "present": self._present,
         }

@@ -131,5 +131,9 @@ def _most_rows(rows: int, persons: np.ndarray | None) -> int:
 
 
 def with_constant(z: np.ndarray, *beside: np.ndarray) -> np.ndarray:
-    """Rows v = (1, z, ...)."""
-    return np.column_stack([np.ones(len(z)), z, *beside])
+    """Rows v = (1, z, ...), column by column in memory, as sums over rows go fastest through them."""
+    out = np.empty((1 + z.shape[1] + len(beside), len(z)))
+    out[0], out[1 : 1 + z.shape[1]] = 1.0, z.T
+    for column, values in zip(out[1 + z.shape[1] :], beside, strict=True):
+        column[:] = values
+    return out.T

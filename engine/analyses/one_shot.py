@@ -1,37 +1,49 @@
 """Where a fit begins: every hospital fits its own rows, and JOINT adds up what they found.
 
 LOCAL    gamma_h maximises the hospital's own log-likelihood less a small penalty (lest it run away where its few rows are
-         separated), and the hospital contributes the quadratic that its log-likelihood is near gamma_h:
-             I_h = Z'WZ,    t_h = I_h gamma_h + Z'(y - mean)     at gamma_h
-JOINT    gamma_0 = (sum_h I_h)^-1 sum_h t_h, the maximum of the sum of these quadratics: one Newton step in which every hospital
-         stands where it likes. Usually within a fraction of a standard error of the pooled fit, so that two Newton steps end it
-Nothing depends on gamma_0 but the number of steps. A hospital whose own fit says nothing has I_h near 0. Where the sum of all
-I_h is singular, gamma_0 = 0.
+         separated); near it the hospital's score is, with everything taken at gamma_h,
+             Z'(y - mean) - Z'W (eta - eta_h) - Z'W' (eta - eta_h)^2 / 2,      eta = Z gamma,
+         a polynomial in gamma whose coefficients it contributes:
+             I = Z'WZ,  t = I gamma_h + Z'(y - mean)                           to first order
+             c = Z'(y - mean + W eta_h - W' eta_h^2 / 2),  C = Z'(W - W' eta_h) Z,  T = Z'W' (Z x Z)      to second order
+JOINT    gamma_0 = I^-1 t, totals understood: one Newton step in which every hospital stands where it likes; then
+             gamma_0 += I^-1 (c - C gamma_0 - T[gamma_0, gamma_0] / 2)
+         unless that moves the linear predictors by more than 1/8 in the mean square, where the polynomials say nothing. Within a
+         hundredth of a standard error of the pooled fit as a rule, so that one Newton step ends it and one more shows that it has
+Nothing depends on gamma_0 but the number of steps. A hospital whose own fit says nothing has I near 0. Where the total of I is
+singular, its inverse counts as 0, and so does gamma_0.
 Source: Huang and Huo, "A distributed one-step estimator", Mathematical Programming 2019; Zhang, Duchi and Wainwright, JMLR 2013.
-Leaks: nothing beyond the engine. Rounds (replicated): those of an inverse and a clamp, and 4.
+Leaks: nothing beyond the engine. Rounds (replicated): those of an inverse and of two clamps, and 12.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.analyses.bits import negation
+from engine.analyses.clamping import clamped
 from engine.analyses.families import Family
 from engine.analyses.moments import Symmetric
 from engine.analyses.normalise import declare_count, declare_sum, scaled, secret_factor_and_empty
 from engine.analyses.regression import Model
-from protocols.engine import Declared, Engine, Secret
+from engine.analyses.sums import blocks
+from protocols.engine import LARGE_FRAC, Declared, Engine, Secret
 from protocols.numeric.solve import inverse
 
 PENALTY = 0.25  # of half the mean square of the linear predictor
 MOST_STEPS = 25
 SMALL_STEP = 1e-6
-ETA_LIMIT = 16.0  # of a hospital's own linear predictors, so that its contribution is bounded
-TARGET_ROOM_LOG2 = 5  # |W eta + (y - mean)| <= 2^residual_log2 (ETA_LIMIT + 1)
+ETA_LIMIT = 16.0  # of a hospital's own linear predictors, so that what it contributes is bounded
+FIRST_LOG2 = 5  # |W eta + y - mean| <= 2^residual_log2 (ETA_LIMIT + 1), and W + |W' eta| likewise
+SECOND_LOG2 = 8  # |y - mean + W eta - W' eta^2 / 2| <= 2^residual_log2 (1 + ETA_LIMIT + ETA_LIMIT^2 / 2)
+MOST_CUBED = 50  # columns for which T is contributed
+COARSE_FRAC = 24  # of the correction, where only its length matters
+NORM_LOG2 = 30  # of the inverse Gram and information matrices; beyond it they count as singular
+TRUSTED = 2.0**-6  # the mean square by which a correction may move the linear predictors
 GAMMA_LIMIT = 2.0**16  # of coefficients of the scaled columns; beyond it the fit is separated
-GRAM_NORM_LOG2 = 30  # (Z'Z P / N)^-1 beyond it: collinear
 
 
 @dataclass(frozen=True)
@@ -42,28 +54,43 @@ class Start:
     absent: Secret | None
     gram: Secret  # M = Z'Z P / N, with 1 on the diagonal of columns of absent levels
     gram_inverse: Secret
-    gamma: Secret  # (d,), within GAMMA_LIMIT
+    gamma: Secret  # (d,), within 2 GAMMA_LIMIT
     singular: Secret  # 1 where M is
+
+
+def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    """The sums of a hospital's quadratic and cubic, in units of their bounds."""
+    d, entries = model.size, Symmetric(model.size).entries
+    first = {"information": (entries,), "target": (d,)}
+    second = {"constant": (d,), "linear": (entries,), "square": (entries, d)}
+    return first | (second if d <= MOST_CUBED else {})
 
 
 def declared(model: Model) -> tuple[Declared, ...]:
     """What every hospital contributes to the start."""
-    r, d = model.rows_log2, model.size
-    entries = Symmetric(d).entries
-    sums = (declare_sum("gram", (entries,), r), declare_sum("information", (entries,), r), declare_sum("target", (d,), r))
-    counts = (declare_count("n", (), r),)
-    return (*sums, *counts, *((declare_count("present", (len(model.droppable),), r),) if len(model.droppable) else ()))
+    r, shapes = model.rows_log2, {"gram": (Symmetric(model.size).entries,), **_shapes(model)}
+    sums = [declare_sum(name, shape, r) for name, shape in shapes.items()]
+    droppable = (declare_count("present", (len(model.droppable),), r),) if len(model.droppable) else ()
+    return (*sums, declare_count("n", (), r), *droppable)
 
 
-class Quadratic:
-    """LOCAL: a hospital's own fit, in units of the family's bounds. z (rows, d) in [-1, 1]."""
-
-    def __init__(self, family: Family, z: np.ndarray, y: np.ndarray) -> None:
-        gamma = own_fit(family, z, y)
-        eta = z @ gamma
-        weight, residual = family.weight(eta), family.residual(eta, y)
-        self.information = np.ldexp((z * weight[:, None]).T @ z, -family.weight_log2)
-        self.target = np.ldexp(z.T @ (weight * eta + residual), -family.residual_log2 - TARGET_ROOM_LOG2)
+def own_polynomial(model: Model, family: Family, z: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """LOCAL: the sums of a hospital's own fit, over rows z (rows, d) in [-1, 1]."""
+    eta = z @ own_fit(family, z, y)
+    weight, slope, residual = family.weight(eta), family.slope(eta), family.residual(eta, y)
+    upper, w, r = Symmetric(model.size).rows_columns, family.weight_log2, family.residual_log2
+    found = {
+        "information": np.ldexp(((z * weight[:, None]).T @ z)[upper], -w),
+        "target": np.ldexp(z.T @ (weight * eta + residual), -r - FIRST_LOG2),
+    }
+    if model.size <= MOST_CUBED:
+        found["constant"] = np.ldexp(z.T @ (residual + weight * eta - slope * eta**2 / 2), -r - SECOND_LOG2)
+        found["linear"] = np.ldexp(((z * (weight - slope * eta)[:, None]).T @ z)[upper], -w - FIRST_LOG2)
+        square = np.zeros((len(upper[0]), model.size))
+        for block in blocks(len(z), len(upper[0])):
+            square += (z[block][:, upper[0]] * z[block][:, upper[1]]).T @ (z[block] * slope[block, None])
+        found["square"] = np.ldexp(square, -w)
+    return found
 
 
 def own_fit(family: Family, z: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -96,14 +123,38 @@ def begin(mpc: Engine, model: Model, family: Family, totals: Mapping[str, Secret
     """JOINT: P, the columns that are absent, the inverse Gram matrix, and gamma_0."""
     d, triangle = model.size, Symmetric(model.size)
     power, absent = secret_factor_and_empty(mpc, totals["n"], totals.get("present"), model.rows_log2)
-    joined = mpc.concat([totals["gram"], totals["information"], totals["target"]])
-    sums = scaled(mpc, joined, power, model.rows_log2)
-    cut = triangle.entries
-    gram, information = (model.with_absent(mpc, triangle.full(mpc, part), absent) for part in (sums[:cut], sums[cut : 2 * cut]))
-    X, singular = inverse(mpc, mpc.stack([gram, information]), trace_bound=d)
-    target = mpc.reshape(sums[2 * cut :], (d, 1))
-    gamma = mpc.shift_left(mpc.matmul(X[1], target), family.residual_log2 + TARGET_ROOM_LOG2 - family.weight_log2)
-    gamma, _ = mpc.clamp(mpc.reshape(gamma, (d,)), GAMMA_LIMIT)
-    usable = mpc.bounded(1 - singular[1], 1, "one less a bit")
-    gamma = mpc.bounded(mpc.mul(gamma, usable, frac=gamma.frac), gamma.bound, "it is gamma or 0")
-    return Start(power, absent, gram, X[0], gamma, singular[0])
+    sums = _scaled_together(mpc, model, totals, power)
+    gram, information = (model.with_absent(mpc, triangle.full(mpc, sums[name]), absent) for name in ("gram", "information"))
+    X, singular = inverse(mpc, mpc.stack([gram, information]), trace_bound=d, norm_log2=NORM_LOG2)
+    first = mpc.matmul(X[1], mpc.reshape(sums["target"], (d, 1)))
+    gamma, _ = mpc.clamp(mpc.shift_left(first, family.residual_log2 + FIRST_LOG2 - family.weight_log2), GAMMA_LIMIT)
+    if d <= MOST_CUBED:
+        gamma = gamma + _correction(mpc, family, sums, gram, X[1], gamma)
+    return Start(power, absent, gram, X[0], mpc.reshape(gamma, (d,)), singular[0])
+
+
+def _scaled_together(mpc: Engine, model: Model, totals: Mapping[str, Secret], power: Secret) -> dict[str, Secret]:
+    """The sums by name, brought to the size of means in one product."""
+    shapes = {"gram": (Symmetric(model.size).entries,), **_shapes(model)}
+    joined = scaled(mpc, mpc.concat([mpc.reshape(totals[name], (-1,)) for name in shapes]), power, model.rows_log2)
+    found, start = {}, 0
+    for name, shape in shapes.items():
+        end = start + int(np.prod(shape))
+        found[name] = mpc.reshape(joined[start:end], shape)
+        start = end
+    return found
+
+
+def _correction(mpc: Engine, family: Family, sums: Mapping[str, Secret], gram: Secret, X: Secret, gamma: Secret) -> Secret:
+    """A step (d, 1) towards the zero of the polynomial, 0 where it is too long to be trusted; each entry within GAMMA_LIMIT."""
+    d = gamma.shape[0]
+    triangle, w, r = Symmetric(d), family.weight_log2, family.residual_log2
+    cubed = mpc.reshape(sums["square"][triangle.position], (d * d, d))
+    half = replace(mpc.reshape(mpc.matmul(cubed, gamma, frac=LARGE_FRAC - 1), (d, d)), frac=LARGE_FRAC)  # T[gamma] / 2, in 2^w
+    lost = mpc.matmul(mpc.shift_left(triangle.full(mpc, sums["linear"]), FIRST_LOG2) + half, gamma)
+    step = mpc.matmul(X, mpc.shift_left(mpc.reshape(sums["constant"], (d, 1)), SECOND_LOG2 + r - w) - lost)
+    coarse = mpc.truncate(step, LARGE_FRAC - COARSE_FRAC)
+    moved = mpc.matmul(coarse.T, mpc.matmul(gram, coarse, frac=COARSE_FRAC), frac=2 * COARSE_FRAC)
+    inside, _, far = clamped(mpc, mpc.reshape(step, (d,)), GAMMA_LIMIT, mpc.reshape(TRUSTED - moved, (1,)), frac=LARGE_FRAC)
+    kept = mpc.mul(inside, negation(mpc, far), frac=LARGE_FRAC)
+    return mpc.reshape(mpc.bounded(kept, inside.bound, "it is the step or 0"), (d, 1))
