@@ -8,10 +8,15 @@ is one constant, repeated, and the chi-square test fails: the mutations at the e
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,13 +24,14 @@ import pytest
 from scipy.stats import chisquare
 
 import native
-from protocols import sums
-from protocols.engine import LARGE, SMALL, Declared, Secret
+from protocols import numeric, replicated, sums
+from protocols.engine import LARGE, SMALL, Declared, Engine, Secret
 from protocols.numeric.exponential import exp, exponential, inverse_half, log
 from protocols.numeric.logistic import fold, logistic, mean_and_slope, pearson_roots, sigmoid, softplus
 from protocols.numeric.maximum import maximum
 from protocols.numeric.reciprocal import reciprocal
 from protocols.numeric.roots import roots
+from protocols.numeric.solve import FAST, POLISH, improve, inverse, inverse_of, precondition, solve
 from protocols.prf import PrfStream
 from protocols.replicated import compare, convert, inputs, multiply, opening, rows, split, zero
 from protocols.replicated.engine import Replicated
@@ -43,6 +49,7 @@ VERBS: dict[str, Verb] = {
     "matmul": lambda mpc, x, y: mpc.matmul(x.reshape(-1, 1), y[:1].reshape(1, 1)),
     "truncate": lambda mpc, x, y: mpc.truncate(x, 10),
     "lift": lambda mpc, x, y: mpc.lift(x),
+    "narrow": lambda mpc, x, y: mpc.narrow(x) * mpc.narrow(y),
     "is_negative": lambda mpc, x, y: mpc.is_negative(x),
     "is_negative, blurred": lambda mpc, x, y: mpc.is_negative(x, blur=8),
     "in_range": lambda mpc, x, y: mpc.in_range(x[:640], 100),
@@ -71,6 +78,9 @@ VERBS: dict[str, Verb] = {
     "roots": lambda mpc, x, y: roots(mpc, fine(x[:320]), 2.0**-48),
     "exp": lambda mpc, x, y: exp(mpc, fine(x[:320])),
     "log": lambda mpc, x, y: log(mpc, fine(x[:320]), 2.0**-48),
+    "solve": lambda mpc, x, y: solve(mpc, near_identity(x), fine(y[:40].reshape(20, 2)), 32.0, 8.0),
+    "preconditioned inverse": lambda mpc, x, y: preconditioned_inverse(mpc, near_identity(x), near_identity(y)),
+    "public_random_bytes": lambda mpc, x, y: mpc.public_random_bytes(WORDS),
 }
 ROWS_ONLY = {
     "lift",
@@ -87,7 +97,7 @@ ROWS_ONLY = {
     "exponential",
     "inverse_half",
 }
-LARGE_ONLY = {"reciprocal", "roots", "exp", "log"}
+LARGE_ONLY = {"narrow", "reciprocal", "roots", "exp", "log", "solve", "preconditioned inverse"}
 
 
 def gram(mpc: Replicated, x: Secret) -> Secret:
@@ -107,6 +117,16 @@ def bits_of(mpc: Replicated, y: Secret) -> Secret:
 def fine(x: Secret) -> Secret:
     """The same units at the scale of Z_2^256."""
     return replace(x, frac=64)
+
+
+def near_identity(x: Secret) -> Secret:
+    """A symmetric matrix."""
+    return fine(x[:400].reshape(20, 20)) + np.eye(20, dtype=np.int64)
+
+
+def preconditioned_inverse(mpc: Replicated, M: Secret, H: Secret) -> object:
+    X0, _ = inverse(mpc, M, 32.0, norm_log2=6)
+    return inverse_of(mpc, improve(mpc, precondition(mpc, X0, H), FAST + POLISH), H)
 
 
 def components(corrupt: int, value: int, limbs: int, label: int) -> list[np.ndarray]:
@@ -209,6 +229,45 @@ def test_wide_values_are_truncated_from_two_addends(verb: str) -> None:
         assert [[frame.kind for frame in each] for each in views] == [[], rounds, rounds]
 
 
+def protocols_of(package: ModuleType) -> dict[CodeType, str]:
+    """The public functions of a package's modules that run on an engine or a session: {code: name}."""
+    found = {}
+    for each in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        module = importlib.import_module(each.name)
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            first = next(iter(inspect.signature(function).parameters), "")
+            if function.__module__ == module.__name__ and not name.startswith("_") and first in ("mpc", "session"):
+                found[function.__code__] = f"{each.name}.{name}"
+    return found
+
+
+def verbs_of_the_engine() -> dict[CodeType, str]:
+    public = [name for name in vars(Engine) if not name.startswith("_") and inspect.isfunction(vars(Engine)[name])]
+    return {getattr(Replicated, name).__code__: f"Replicated.{name}" for name in public}
+
+
+def test_no_protocol_is_without_a_view_test() -> None:
+    """Whatever the view tests of this file run is recorded as they run it; what they never call is named."""
+    expected = protocols_of(numeric) | protocols_of(replicated) | verbs_of_the_engine()
+    assert len(expected) > 60
+    called: set[CodeType] = set()
+
+    def watch(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            called.add(frame.f_code)
+
+    threading.setprofile(watch)
+    try:
+        for name, verb in VERBS.items():
+            view(verb, 1, VALUES[0], "one", limbs=LARGE if name in LARGE_ONLY else SMALL)
+        contributions_view(1, 3, "one", (0, 3))
+        rows_view(1, 0.25, "one", (0, 3))
+        difference_of_released_shares(SMALL)
+    finally:
+        threading.setprofile(None)  # type: ignore[arg-type]
+    assert sorted(name for code, name in expected.items() if code not in called) == []
+
+
 @pytest.mark.parametrize("verb", ["mul and truncate", "truncate", "lift"])
 @pytest.mark.parametrize("corrupt", opening.SEES)
 def test_whole_openings_are_distributed_alike(verb: str, corrupt: int) -> None:
@@ -223,13 +282,21 @@ def test_whole_openings_are_distributed_alike(verb: str, corrupt: int) -> None:
     assert chisquare(table[0][kept], expected[kept] * table[0][kept].sum() / expected[kept].sum()).pvalue > 1e-6
 
 
+def holder(session: Session, mine: dict[str, np.ndarray] | None) -> Replicated:
+    """The engine of a compute party, its own numbers ready where it holds data."""
+    mpc = Replicated(session)
+    if mine is not None:
+        mpc.contribute(mine)
+    return mpc
+
+
 def contributions_view(corrupt: int, count: int, honest_seed: str, hospitals: tuple[int, ...]) -> list[Frame]:
     declared = [Declared("a", (WORDS,), 100.0, frac=0)]
 
     def program(session: Session) -> None:
         mine = {"a": np.full(WORDS, count if session.me != corrupt else 1)} if session.holds_data else None
         if session.computes:
-            sums.collect(session, declared, mine)
+            holder(session, mine).totals(declared)
         else:
             assert mine is not None
             sums.contribute(session, declared, mine)
@@ -250,7 +317,10 @@ def rows_view(corrupt: int, value: float, honest_seed: str, hospitals: tuple[int
 
     def program(session: Session) -> None:
         mine = {"a": np.full(WORDS, value if session.me != corrupt else 0.5)} if session.holds_data else None
-        (rows.collect if session.computes else rows.contribute)(session, plan, mine)
+        if session.computes:
+            holder(session, mine).rows(plan)
+        else:
+            rows.contribute(session, plan, mine)
 
     return corrupted(corrupt, honest_seed, max(3, max(hospitals) + 1), hospitals).run(program).views[corrupt]
 
