@@ -65,9 +65,12 @@ def run_in_clear(
     raise AssertionError("the analysis did not end within the stages it declared")
 
 
-def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None) -> Price:
-    """Prove that one pass through every stage stays in range, and price it. Raises RangeError, SecurityBudgetExceeded."""
-    mpc = Plaintext()
+def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None, steps: int = 1) -> Price:
+    """Prove that one pass through every stage stays in range, and price it. Raises RangeError, SecurityBudgetExceeded.
+
+    `steps`: how many times a stage that opens control bits is taken; every further one has the ranges of the first.
+    """
+    mpc, taken = Plaintext(), 0
     state, hidden = analysis.start(), None
     seen: set[str] = set()
     while True:
@@ -86,7 +89,8 @@ def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None) -> Price:
             return Price(mpc.cost.rounds, sum(mpc.cost.sent), mpc.meter.leakage_log2)
         seen.add(stage.name)
         hidden = step.hidden
-        went_on = dict.fromkeys(stage.controls, np.array(True))
+        taken += bool(stage.controls)
+        went_on = dict.fromkeys(stage.controls, np.array(taken >= steps))
         state = analysis.advance(state, {o.name: np.zeros(o.shape) for o in stage.opened} | went_on, hidden)
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.stats as st
+import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
 from tests.datasets import COLUMNS
 
-COEFFICIENT = {"describe": 1e-6, "ols": 1e-6, "logit": 1e-4}  # in standard errors
+COEFFICIENT = {"describe": 1e-6, "ols": 1e-6, "logit": 1e-4, "poisson": 1e-4}  # in standard errors
 STANDARD_ERROR = 1e-5  # relative
 STATISTIC = 1e-4  # times max(1, value)
 
@@ -39,7 +40,7 @@ class Case:
         parts = [self.dataset, self.analysis, self.fields.get("formula") or "+".join(self.fields.get("columns", ()))]
         return "-".join(
             [*parts, *(str(v) for v in self.fields.get("options", {}).values()), self.fields.get("where", "")]
-        ).rstrip("-")
+        ).rstrip("-") + ("-steps" if self.disclosure == "steps" else "")
 
 
 def close(value: Any, reference: Any, tolerance: float, scale: Any = 1.0) -> None:
@@ -134,13 +135,20 @@ def check_ols(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None
     assert (result.nobs, result.df_model, result.df_resid) == (reference.nobs, reference.df_model, reference.df_resid)
 
 
-def check_logit(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None:
-    model = smf.logit(reference_formula(fields["formula"]), selected(pooled, fields))
+def check_glm(result: Any, pooled: pd.DataFrame, fields: dict[str, Any], analysis: str) -> None:
+    fit = {"logit": smf.logit, "poisson": smf.poisson}[analysis]
+    model = fit(reference_formula(fields["formula"]), selected(pooled, fields))
     vcov = fields.get("options", {}).get("vcov", "model")
     reference = model.fit(disp=0, method="newton", tol=1e-14, maxiter=100, **covariance(vcov, model))
-    check_coefficients(result, reference, COEFFICIENT["logit"])
-    close(result.llf, reference.llf, STATISTIC)
-    close(result.llnull, reference.llnull, STATISTIC)
+    check_coefficients(result, reference, COEFFICIENT[analysis])
+    for name in ("llf", "llnull", "llr"):
+        value = getattr(reference, name)
+        close(getattr(result, name), value, STATISTIC, max(1.0, abs(value)))
+    family = {"logit": sm.families.Binomial, "poisson": sm.families.Poisson}[analysis]()
+    other = sm.GLM(model.endog, model.exog, family=family).fit(tol=1e-14)
+    for name in ("deviance", "null_deviance", "pearson_chi2"):
+        value = getattr(other, name)
+        close(getattr(result, name), value, STATISTIC, max(1.0, value))
     assert result.nobs == reference.nobs
     assert result.converged
 
@@ -185,8 +193,18 @@ def ols(dataset: str, formula: str, vcov: str = "model", **fields: Any) -> Case:
     return Case(dataset, "ols", {"formula": formula, "options": {"vcov": vcov}, **fields}, check_ols)
 
 
-def logit(dataset: str, formula: str, vcov: str = "model", **fields: Any) -> Case:
-    return Case(dataset, "logit", {"formula": formula, "options": {"vcov": vcov}, **fields}, check_logit, disclosure="steps")
+def glm(analysis: str, dataset: str, formula: str, vcov: str = "model", disclosure: str = "result", **fields: Any) -> Case:
+    check = partial(check_glm, analysis=analysis)
+    return Case(dataset, analysis, {"formula": formula, "options": {"vcov": vcov}, **fields}, check, disclosure=disclosure)
+
+
+logit = partial(glm, "logit")
+poisson = partial(glm, "poisson")
+
+
+def both(of: Callable[..., Case], *about: str, **fields: Any) -> list[Case]:
+    """The same fit with hidden iterates and in steps."""
+    return [of(*about, disclosure=disclosure, **fields) for disclosure in ("result", "steps")]
 
 
 RANDHIE = "coins + female + black + xage + linc + disea + physlm"
@@ -200,32 +218,36 @@ CASES = [
     ols("indo_rct", "age ~ indo + female + risk"),
     ols("indo_rct", "age ~ indo + female + risk", where="age >= 30"),
     ols("indo_rct", "log(age) ~ indo * female + I(risk ** 2)", "HC1"),
-    logit("indo_rct", "pep_out ~ indo + age + female + risk + sod1"),
+    *both(logit, "indo_rct", "pep_out ~ indo + age + female + risk + sod1"),
+    logit("indo_rct", "pep_out ~ indo + age + female + risk", "HC0"),
     # one analysis set for all questions on lung, and on colon: who has missing values would tell the few people they differ by
     describe("lung", "age", "time", "wt.loss", check=check_quantiles, complete=LUNG),
     crosstab("lung", "sex ~ event", complete=LUNG),
     ols("lung", "time ~ age + sex + ph.karno", complete=LUNG),
-    logit("lung", "event ~ age + sex + ph.karno", complete=LUNG),
+    *both(logit, "lung", "event ~ age + sex + ph.karno", complete=LUNG),
     describe("randhie", "mdvis", "meddol", "disea"),
     crosstab("randhie", "site ~ hlthg"),
     ols("randhie", f"log1p(meddol) ~ {RANDHIE}"),
     ols("randhie", f"log1p(meddol) ~ {RANDHIE}", "HC1"),
-    logit("randhie", f"hlthg ~ {RANDHIE} + C(site)"),
+    *both(logit, "randhie", f"hlthg ~ {RANDHIE} + C(site)"),
+    *both(poisson, "randhie", f"mdvis ~ {RANDHIE}"),
     describe("azpro", "los", check=check_quantiles),
     crosstab("azpro", "procedure ~ admit"),
     ols("azpro", "los ~ procedure + sex + admit + age75", "HC0"),
-    logit("azpro", "procedure ~ sex + admit + age75 + los"),
+    *both(logit, "azpro", "procedure ~ sex + admit + age75"),
+    *both(poisson, "azpro", "los ~ procedure + sex + admit + age75"),
+    poisson("azpro", "los ~ procedure + sex + admit", "HC0"),
     describe("colon", "age", "nodes", check=check_quantiles, complete=["nodes"]),
     crosstab("colon", "rx ~ status", complete=["nodes"]),
     ols("colon", "time ~ C(rx) + age + nodes", complete=["nodes"]),
-    logit("colon", "status ~ C(rx) + age + sex + nodes + obstruct", complete=["nodes"]),
+    *both(logit, "colon", "status ~ C(rx) + age + sex + nodes + obstruct", complete=["nodes"]),
     describe("birthwt", "bwt", "lwt", check=check_quantiles),
     crosstab("birthwt", "smoke ~ low"),
     ols("birthwt", f"bwt ~ {BIRTHWT}"),
-    logit("birthwt", f"low ~ {BIRTHWT}"),
+    *both(logit, "birthwt", f"low ~ {BIRTHWT}"),
     describe("respiratory", "age"),
     crosstab("respiratory", "active ~ outcome"),
     ols("respiratory", "age ~ active + C(center)", "cluster"),
-    logit("respiratory", "outcome ~ active + male + age + baseline + C(center)"),
-    logit("respiratory", "outcome ~ active + male + age + baseline + C(center)", "cluster"),
+    *both(logit, "respiratory", "outcome ~ active + male + age + baseline + C(center)"),
+    logit("respiratory", "outcome ~ active + male + age + baseline + C(center)", "cluster", "steps"),
 ]

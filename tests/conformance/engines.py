@@ -20,6 +20,7 @@ from protocols.session import Session
 from protocols.simulation import simulate
 from tests.conformance.cases import Case
 from tests.datasets import Dataset
+from tests.engine.analyses.studies import bands_of
 
 ROWS_LOG2 = 16
 
@@ -29,9 +30,10 @@ def prepared(case: Case, data: Dataset) -> tuple[Any, list[FrameSource], Any, Ga
     dictionary = Dictionary.parse(data.dictionary)
     where = Condition.parse(case.fields["where"], dictionary) if case.fields.get("where") else None
     ask = Ask(case.analysis, disclosure=case.disclosure, **{**case.fields, "where": None})
-    sources = [FrameSource(frame, dictionary) for frame in data.frames().values()]
+    frames = list(data.frames().values())
+    sources = [FrameSource(frame, dictionary) for frame in frames]
     policy = GatePolicy(hospitals=min(3, len(sources)))
-    return build(ask, dictionary, Limits(ROWS_LOG2)), sources, where, policy
+    return build(ask, dictionary, Limits(ROWS_LOG2, bands_of(frames))), sources, where, policy
 
 
 def in_the_clear(case: Case, data: Dataset) -> Any:

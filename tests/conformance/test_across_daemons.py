@@ -40,4 +40,5 @@ def ask(study: Any, case: Case) -> Any:
         return study.crosstab(fields.pop("formula"), **fields)
     if case.analysis == "ols":
         return study.ols(fields.pop("formula"), **options, **fields)
-    return study.logit(fields.pop("formula"), disclosure=case.disclosure, **options, **fields)
+    fit = {"logit": study.logit, "poisson": study.poisson}[case.analysis]
+    return fit(fields.pop("formula"), disclosure=case.disclosure, **options, **fields)

@@ -15,15 +15,16 @@ from engine.dictionary import Dictionary
 from tests import datasets
 
 DEADLINE = 2.0
-MOMENTS = ("computing", "newton 1", "newton 4", "final")
+MOMENTS = ("computing", "newton 1", "newton 2", "final")
+MODES = ("result", "steps")
 FORMULA = "pep_out ~ indo + age + female + risk + sod1"
 
 pytestmark = pytest.mark.slow
 
 
-def lose(box: Any, study: Any, victim: str, moment: str, how: signal.Signals) -> Any:
+def lose(box: Any, study: Any, victim: str, moment: str, how: signal.Signals, mode: str) -> Any:
     """Ask, and when another party reports the moment, send the victim the signal. Returns the job."""
-    job = study.submit(study.spec("logit", formula=FORMULA, disclosure="steps"))
+    job = study.submit(study.spec("logit", formula=FORMULA, disclosure=mode))
     watcher = next(party for party in box.layout.parties if party != victim)
     for event in job.events(timeout=60):
         if event.member == watcher and (event.state == moment or event.detail.startswith(moment)):
@@ -36,16 +37,16 @@ def lose(box: Any, study: Any, victim: str, moment: str, how: signal.Signals) ->
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_lost_party_aborts_the_job_everywhere(victim: int, how: signal.Signals) -> None:
     moments = MOMENTS[victim::2] if how is signal.SIGKILL else MOMENTS[2:3]
-    for moment in moments:
-        one_loss(victim, moment, how)
+    for number, moment in enumerate(moments):
+        one_loss(victim, moment, how, MODES[(victim + number) % 2])
 
 
-def one_loss(victim: int, moment: str, how: signal.Signals) -> None:
+def one_loss(victim: int, moment: str, how: signal.Signals, mode: str) -> None:
     data = datasets.load("indo_rct")
     box = unseen.sandbox(data.files, Dictionary.parse(data.dictionary), round_deadline=DEADLINE)
     with box as study:
         name = box.layout.parties[victim]
-        job = lose(box, study, name, moment, how)
+        job = lose(box, study, name, moment, how, mode)
         try:
             with pytest.raises(unseen.JobAborted):
                 job.result(timeout=10 * DEADLINE)
