@@ -25,7 +25,7 @@ import native
 from protocols import ring
 from protocols.engine import LARGE, SMALL
 from protocols.replicated import cost, split
-from protocols.replicated.opening import open_masked
+from protocols.replicated.opening import add_seen, open_masked
 from protocols.replicated.sharing import Shares, add_component
 from protocols.session import Expect, Session
 
@@ -48,10 +48,8 @@ def lift_masked(session: Session, additive: np.ndarray, bound: int) -> Shares:
     """Replicated shares in Z_2^256 from my additive share of z, |z| <= bound < 2^125, in Z_2^128. One masked opening."""
     opened, mask = open_masked(session, additive, bound)
     shares = Shares(*(native.neg(native.widen(r, signed=False)) for r in mask))
-    if opened is None:
-        return shares
     offset = ring.power_of_two(ring.opening_bits(SMALL), LARGE)
-    return add_component(session.me, shares, 0, native.sub(native.widen(opened, signed=False), offset))
+    return add_seen(session.me, shares, native.sub(native.widen(opened, signed=False), offset))
 
 
 def bits_to_ring(session: Session, bits: Shares, n: int, limbs: int) -> Shares:

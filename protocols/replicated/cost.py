@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from protocols import ring
 from protocols.engine import LARGE, SMALL
-from protocols.replicated import split
+from protocols.replicated import opening, split
 from protocols.session import COMPUTE
 
 
@@ -67,9 +67,10 @@ def lift(shape: tuple[int, ...], bound: int, *, replicated: bool) -> Cost:
 
 
 def masked_opening(shape: tuple[int, ...]) -> Cost:
-    """A truncation or a lift under masks: four elements."""
-    size = 8 * math.prod(shape)
-    return Cost(1, (size, 2 * size, size))
+    """A truncation or a lift under masks: four elements; everybody sends to a party what opens to it."""
+    *values, limbs = shape
+    to = [8 * limbs * opening.count_seen(party, ring.count(tuple(values))) for party in COMPUTE]
+    return Cost(1, (to[1] + to[2], to[0] + to[2], to[0] + to[1]))
 
 
 def split_truncation(shape: tuple[int, ...], drop: int) -> Cost:

@@ -1,13 +1,15 @@
 """The only two places where shares of anything become numbers: `open_masked`, and `release_share` for the gate.
 
-`open_masked` is the heart of truncation and lifting (a masked opening): from additive shares of z it lets
-parties 0 and 2, the two holders of component 0, see z + 2^(K-3) + r, where r = r_0 + r_1 + r_2 and r_i, uniform in [0,
-2^(K-2)), comes from the PRF of the two holders of component i, so that no party knows r. For |z| < 2^(K-3) nothing wraps:
-what is opened is an integer identity.
-Adversary: one semi-honest party. Party 0 knows r_0 and r_1 and sees z + r_2, party 2 knows r_2 and r_0 and sees z + r_1:
-for |z| < 2^b the distance from a view independent of z is at most 2^(b+1) / 2^(K-2) = 2^(b-(K-3)) an element, charged on
-the session's meter before anything is sent. The single shares carry a zero-share, so they say no more than their sum.
-Cost: 1 round, 4 elements in all (party 1 sends 2).
+`open_masked` is the heart of truncation and lifting (a masked opening): from additive shares of z it lets the two holders of
+one component j, parties j and j - 1, see z + 2^(K-3) + r, where r = r_0 + r_1 + r_2 and r_i, uniform in [0, 2^(K-2)), comes
+from the PRF of the two holders of component i, so that no party knows r. For |z| < 2^(K-3) nothing wraps: what is opened is
+an integer identity. Many elements are cut into three parts, and part j opens to the holders of component j: then all parties
+send the same. Few elements are all in part 0, which takes fewer messages.
+Adversary: one semi-honest party. Party j knows r_j and r_(j+1) and sees z + r_(j+2), party j - 1 knows r_(j-1) and r_j and
+sees z + r_(j+1): for |z| < 2^b the distance from a view independent of z is at most 2^(b+1) / 2^(K-2) = 2^(b-(K-3)) an
+element, charged on the session's meter before anything is sent. The single shares carry a zero-share, so they say no more
+than their sum.
+Cost: 1 round, 4 elements in all: 4/3 from each party, or 1, 2 and 1 where there is one part.
 
 `release_share` adds a fresh zero-share to an additive share, so that the three say their sum and nothing else. Nothing is
 sent here.
@@ -15,16 +17,18 @@ sent here.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 import native
 from protocols import ring
 from protocols.replicated.sharing import Shares, after, before
 from protocols.replicated.zero import zero_share
-from protocols.session import Expect, Session
+from protocols.session import COMPUTE, Expect, Session
 
 KIND, MASK = "masked opening", "opening mask"
-SEES = (0, 2)  # the holders of component 0
+BALANCED_FROM = 3 << 12  # elements that are worth six messages instead of four
 
 
 def opening_mask(session: Session, shape: tuple[int, ...], limbs: int) -> Shares:
@@ -33,8 +37,21 @@ def opening_mask(session: Session, shape: tuple[int, ...], limbs: int) -> Shares
     return Shares(native.truncation_mask(own), native.truncation_mask(following))
 
 
-def open_masked(session: Session, additive: np.ndarray, bound: int) -> tuple[np.ndarray | None, Shares]:
-    """Parties 0 and 2 learn z + 2^(K-3) + r; returns (that, or None at party 1; my components of r).
+def parts_seen(party: int, n: int) -> tuple[slice, slice]:
+    """Which of n elements open to a party: parts i and i + 1, those of the components that it holds."""
+    third = n // 3
+    cuts = (0, third, 2 * third, n) if n >= BALANCED_FROM else (0, n, n, n)
+    parts = [slice(start, stop) for start, stop in pairwise(cuts)]
+    return parts[party], parts[after(party)]
+
+
+def count_seen(party: int, n: int) -> int:
+    """How many of n elements open to a party."""
+    return sum(part.stop - part.start for part in parts_seen(party, n))
+
+
+def open_masked(session: Session, additive: np.ndarray, bound: int) -> tuple[np.ndarray, Shares]:
+    """(z + 2^(K-3) + r, of the elements that open to me, (count_seen, limbs) in the order of parts_seen; my components of r).
 
     `additive` is my share of z, uint64 (*shape, limbs); |z| <= bound. Raises RangeError or SecurityBudgetExceeded before sending.
     """
@@ -44,16 +61,34 @@ def open_masked(session: Session, additive: np.ndarray, bound: int) -> tuple[np.
     mask = opening_mask(session, tuple(shape), limbs)
     offset = ring.opening_bits(limbs) if session.me == 0 else None
     masked = native.truncation_message(additive, [mask.own, zero_share(session, tuple(shape), limbs)], offset)
-    sees = session.me in SEES
-    expect = Expect(np.dtype(np.uint64), masked.shape)
-    received = session.exchange(
-        KIND,
-        {peer: masked for peer in SEES if peer != session.me},
-        {peer: expect for peer in range(3) if sees and peer != session.me},
-    )
-    if not sees:
-        return None, mask
-    return native.add(masked, native.add(*received.values())), mask
+    flat = masked.reshape(-1, limbs)
+    seen = [_elements(flat, parts_seen(party, len(flat))) for party in COMPUTE]
+    peers = (after(session.me), before(session.me))
+    mine = seen[session.me]
+    expect = dict.fromkeys(peers, Expect(np.dtype(np.uint64), mine.shape)) if len(mine) else {}
+    received = session.exchange(KIND, {peer: seen[peer] for peer in peers if len(seen[peer])}, expect)
+    return native.truncation_message(mine, received.values()), mask
+
+
+def _elements(flat: np.ndarray, parts: tuple[slice, slice]) -> np.ndarray:
+    """Two parts after each other; without a copy where they are neighbours."""
+    first, second = parts
+    if first.stop == second.start or first.start == first.stop:
+        return flat[first.start if first.start < first.stop else second.start : second.stop]
+    return np.concatenate([flat[first], flat[second]])
+
+
+def add_seen(me: int, x: Shares, addend: np.ndarray) -> Shares:
+    """x with something added to part j by the two holders of component j, who saw it open: `addend` as in `open_masked`. Local.
+
+    Changes the arrays of x, which are contiguous.
+    """
+    start, limbs = 0, addend.shape[-1]
+    for component, part in zip(x, parts_seen(me, ring.count(x.own.shape[:-1])), strict=True):
+        flat, stop = component.reshape(-1, limbs), start + part.stop - part.start
+        flat[part] = native.add(flat[part], addend[start:stop])
+        start = stop
+    return x
 
 
 def release_share(session: Session, x: Shares) -> np.ndarray:

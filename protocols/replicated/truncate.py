@@ -2,13 +2,12 @@
 
 Two forms, of which cost.masks_suffice picks one by shape and bound. split.py's leaks nothing, errs by less than 1 unit, and takes
 two rounds from additive shares (one from replicated ones). The masked opening takes one round:
-Theorem. Let m = K - 3 and let o = z + 2^m + r_0 + r_1 + r_2 be what parties 0 and 2 see (opening.py), an identity of
-integers. Then
+Theorem. Let m = K - 3 and let o = z + 2^m + r_0 + r_1 + r_2 be what the holders of component j see (opening.py), an identity
+of integers. Then
     y = floor(o / 2^f) - 2^(m-f) - sum floor(r_i / 2^f) - 1 = floor(z / 2^f + t) - 1,   t = sum (r_i mod 2^f) / 2^f in [0, 3),
 lies in (z / 2^f - 2, z / 2^f + 2); its mean error is 0 to within half a unit, t having mean 3/2 and the floor taking 1/2 on
-average. The first two terms and the -1 are known to the holders of component 0, and floor(r_i / 2^f) to those of component
-i, so y is shared at once:
-    y_0 = floor(o / 2^f) - 2^(m-f) - 1 - floor(r_0 / 2^f),   y_1 = -floor(r_1 / 2^f),   y_2 = -floor(r_2 / 2^f).
+average. The first two terms and the -1 are known to the holders of component j, and floor(r_i / 2^f) to those of component
+i, so y is shared at once: y_i = -floor(r_i / 2^f), and y_j has floor(o / 2^f) - 2^(m-f) - 1 added to it.
 Adversary, leak and cost: those of the one masked opening (opening.py).
 """
 
@@ -19,8 +18,8 @@ import numpy as np
 import native
 from protocols import ring
 from protocols.replicated import cost, split
-from protocols.replicated.opening import open_masked
-from protocols.replicated.sharing import Shares, add_component
+from protocols.replicated.opening import add_seen, open_masked
+from protocols.replicated.sharing import Shares
 from protocols.session import Session
 
 
@@ -42,8 +41,6 @@ def truncate_masked(session: Session, additive: np.ndarray, drop: int, bound: in
     """Replicated shares of z / 2^drop from my additive share of z, |z| <= bound; 0 < drop <= K - 3. One masked opening."""
     opened, mask = open_masked(session, additive, bound)
     shares = Shares(*(native.neg(native.shift_right(r, drop)) for r in mask))
-    if opened is None:
-        return shares
     limbs = additive.shape[-1]
     floor = native.truncation_finish(opened, drop, ring.opening_bits(limbs))
-    return add_component(session.me, shares, 0, native.sub(floor, ring.power_of_two(0, limbs)))
+    return add_seen(session.me, shares, native.sub(floor, ring.power_of_two(0, limbs)))

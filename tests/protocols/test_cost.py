@@ -14,7 +14,7 @@ from protocols.engine import LARGE, SMALL, Declared, Engine, Secret
 from protocols.errors import RangeError, SecurityBudgetExceeded
 from protocols.numeric.solve import inverse
 from protocols.plaintext import Plaintext
-from protocols.replicated import cost
+from protocols.replicated import cost, opening
 from protocols.replicated.engine import Replicated
 from protocols.session import BUDGET_LOG2, Meter, Session
 from protocols.simulation import Simulation
@@ -81,10 +81,13 @@ VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
         cost.split_truncation((7, LARGE), 193),
     ),
     "lift wide": (lambda m: m.lift(wide(m, 7, bits=100)), cost.split_lift((7, SMALL))),
+    "mul many": (lambda m: value(m, 4097, 3, limbs=SMALL) * value(m, 3, limbs=SMALL), cost.masked_opening((4097, 3, SMALL))),
+    "lift many, uneven": (lambda m: m.lift(value(m, 12_290, limbs=SMALL)), cost.masked_opening((12_290, SMALL))),
     "nothing": (lambda m: m.truncate(wide(m, 7, bits=100)[:0], 10), cost.masked_opening((0, SMALL))),
     "is_negative": (lambda m: m.is_negative(value(m, 70)), cost.negative((70, LARGE), 66)),
     "is_negative 40": (lambda m: m.is_negative(value(m, 2, 65, limbs=SMALL), bits=40), cost.negative((2, 65, SMALL), 40)),
     "is_negative, blurred": (lambda m: m.is_negative(value(m, 70), blur=33), cost.negative((70, LARGE), 33)),
+    "is_negative of many": (lambda m: m.is_negative(value(m, 8000)), cost.negative((8000, LARGE), 66)),
     "in_range": (lambda m: m.in_range(value(m, 70), 5), cost.none_negative((70, LARGE))),
     "select": (lambda m: m.select(m.constant(1, frac=0), value(m, 9), 0.0), cost.reshare((9, LARGE))),
     "clamp": (lambda m: m.clamp(value(m, 9), 0.5), cost.clamp((9, LARGE), 66)),
@@ -131,6 +134,18 @@ def test_masks_are_taken_up_to_what_they_may_leak(count: int, limbs: int) -> Non
             assert (mpc.meter.leakage > 0) == leaks
             assert mpc.meter.leakage_log2 <= -49
             assert mpc.meter.masked_openings == leaks * count
+
+
+def test_many_openings_cost_all_parties_the_same() -> None:
+    """4 elements each, three thirds of them from every party; below the limit one party sends half."""
+    element = 8 * SMALL
+    few, many = opening.BALANCED_FROM - 1, opening.BALANCED_FROM
+    assert cost.masked_opening((few, SMALL)).sent == (few * element, 2 * few * element, few * element)
+    assert cost.masked_opening((many // 3, 3, SMALL)).sent == (many * 4 // 3 * element,) * 3
+    for n in (many + 1, many + 2):
+        sent = cost.masked_opening((n, SMALL)).sent
+        assert sum(sent) == 4 * n * element
+        assert max(sent) - min(sent) <= 2 * element
 
 
 def test_the_room_of_the_ring_is_the_same_for_both_forms() -> None:

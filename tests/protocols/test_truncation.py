@@ -10,7 +10,7 @@ import pytest
 
 import native
 from protocols import ring
-from protocols.replicated import split
+from protocols.replicated import opening, split
 from protocols.replicated.convert import lift_masked
 from protocols.replicated.sharing import Shares, reconstruct
 from protocols.replicated.truncate import truncate_masked
@@ -79,6 +79,16 @@ def test_error_is_within_two_units_and_unbiased(limbs: int) -> None:
         total.append(errors.mean())
     assert abs(np.mean(total)) < 0.01
     assert max(map(abs, total)) <= 0.5
+
+
+@pytest.mark.parametrize("more", range(-2, 4))
+def test_openings_in_one_part_and_in_three(more: int) -> None:
+    """Around the count from which on parts open to different parties, at sizes that three divides or not."""
+    n = opening.BALANCED_FROM + more
+    errors = errors_in_units(by_opening, random_values(n, 100, 2, n), 28, n)
+    assert errors.shape == (n,)
+    assert errors.min() > -2
+    assert errors.max() <= 2
 
 
 @pytest.mark.slow
@@ -186,8 +196,11 @@ def test_error_from_two_addends_is_within_one_unit_and_unbiased(limbs: int, form
 
 
 @pytest.mark.parametrize("lift", ["replicated", "additive", "opening"])
-def test_lifting_keeps_the_integer_at_every_edge(lift: str) -> None:
+@pytest.mark.parametrize("times", [1, 32])
+def test_lifting_keeps_the_integer_at_every_edge(lift: str, times: int) -> None:
     values, shares = edge_shares(2)
+    values, shares = values * times, [np.tile(share, (times, 1)) for share in shares]
+    assert (len(values) >= opening.BALANCED_FROM) == (times > 1)
     lifts: dict[str, Form] = {
         "replicated": lambda session, x, _: split.lift(session, Shares(x[session.me], x[(session.me + 1) % 3])),
         "additive": lambda session, x, _: split.lift_additive(session, x[session.me]),

@@ -39,7 +39,8 @@ from protocols.replicated.sharing import Shares
 from protocols.session import Session
 from protocols.simulation import Frame, Outcome, Simulation
 
-WORDS = 10_048  # 157 whole words of bits
+WORDS = 10_048  # 157 whole words of bits, and few enough for openings in one part
+MANY = opening.BALANCED_FROM + 1  # openings in three parts
 VALUES = (3 << 20, -(7 << 20))  # the two honest inputs
 Verb = Callable[[Replicated, Secret, Secret], object]
 
@@ -82,6 +83,8 @@ VERBS: dict[str, Verb] = {
     "preconditioned inverse": lambda mpc, x, y: preconditioned_inverse(mpc, near_identity(x), near_identity(y)),
     "public_random_bytes": lambda mpc, x, y: mpc.public_random_bytes(WORDS),
 }
+OPENED = ("mul and truncate", "truncate", "lift")
+SEES = (0, 2)  # few elements open to the holders of component 0
 ROWS_ONLY = {
     "lift",
     "row_products",
@@ -165,7 +168,7 @@ def words(frames: list[Frame]) -> np.ndarray:
 
 
 def openings(frames: list[Frame]) -> np.ndarray:
-    """The sums of what parties 0 and 2 receive in each masked opening: what they learn beside the single shares. Lowest limbs."""
+    """The sums of what a party receives in each masked opening: what it learns beside the single shares. Lowest limbs."""
     opened = [frame for frame in frames if frame.kind == opening.KIND]
     pairs = [native.add(a.payload, b.payload) for a, b in zip(opened[::2], opened[1::2], strict=True)]
     return np.concatenate([pair[..., 0].reshape(-1) for pair in pairs] or [np.empty(0, dtype=np.uint64)])
@@ -268,13 +271,19 @@ def test_no_protocol_is_without_a_view_test() -> None:
     assert sorted(name for code, name in expected.items() if code not in called) == []
 
 
-@pytest.mark.parametrize("verb", ["mul and truncate", "truncate", "lift"])
-@pytest.mark.parametrize("corrupt", opening.SEES)
-def test_whole_openings_are_distributed_alike(verb: str, corrupt: int) -> None:
+@pytest.mark.parametrize("verb", OPENED)
+@pytest.mark.parametrize("corrupt", range(3))
+def test_openings_in_three_parts_are_independent_of_what_is_missing(verb: str, corrupt: int) -> None:
+    assert view_is_independent(VERBS[verb], corrupt, n=MANY)
+
+
+@pytest.mark.parametrize("verb", OPENED)
+@pytest.mark.parametrize(("n", "corrupt"), [(WORDS, 0), (WORDS, 2), (MANY, 0), (MANY, 1), (MANY, 2)])
+def test_whole_openings_are_distributed_alike(verb: str, n: int, corrupt: int) -> None:
     """The top bytes of an opening are not uniform (a sum of masks), but the same for both inputs."""
     tops = []
     for value, seed in zip(VALUES, ("one", "two"), strict=True):
-        opened = [f.payload for f in view(VERBS[verb], corrupt, value, seed) if f.kind == opening.KIND]
+        opened = [f.payload for f in view(VERBS[verb], corrupt, value, seed, n=n) if f.kind == opening.KIND]
         tops.append(np.bincount(native.add(*opened)[..., -1] >> np.uint64(58), minlength=64))
     table = np.stack(tops)
     expected = table.sum(0) / 2
@@ -388,14 +397,14 @@ def remove_stream(monkeypatch: pytest.MonkeyPatch, purpose: str) -> None:
     ("purpose", "verb", "corrupt"),
     [
         *[(zero.ARITHMETIC, "mul", corrupt) for corrupt in range(3)],
-        *[(zero.ARITHMETIC, verb, corrupt) for verb in ("mul and truncate", "truncate", "lift") for corrupt in opening.SEES],
+        *[(zero.ARITHMETIC, verb, corrupt) for verb in OPENED for corrupt in SEES],
         *[(zero.XOR, verb, corrupt) for verb in ("is_negative", "in_range") for corrupt in range(3)],
-        *[(opening.MASK, verb, corrupt) for verb in ("mul and truncate", "truncate", "lift") for corrupt in opening.SEES],
+        *[(opening.MASK, verb, corrupt) for verb in OPENED for corrupt in SEES],
         *[
             (purpose, verb, corrupt)
             for purpose in (zero.ARITHMETIC, opening.MASK)
             for verb in ("mul_add", "gram", "logistic")
-            for corrupt in opening.SEES
+            for corrupt in SEES
         ],
         *[(convert.CROSS, "is_negative", corrupt) for corrupt in (1, 2)],
         *[(compare.CROSS, "is_negative", corrupt) for corrupt in (1, 2)],
@@ -422,6 +431,16 @@ def test_without_a_mask_of_two_addends_the_view_test_is_red(
 ) -> None:
     remove_stream(monkeypatch, purpose)
     assert not view_is_independent(VERBS[verb], corrupt)
+
+
+@pytest.mark.parametrize("purpose", [zero.ARITHMETIC, opening.MASK])
+@pytest.mark.parametrize("verb", OPENED)
+@pytest.mark.parametrize("corrupt", range(3))
+def test_without_a_mask_of_three_parts_the_view_test_is_red(
+    purpose: str, verb: str, corrupt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_stream(monkeypatch, purpose)
+    assert not view_is_independent(VERBS[verb], corrupt, n=MANY)
 
 
 class HalfMasked(PrfStream):
