@@ -9,7 +9,7 @@ the values. When the C extension is missing, importing works and the first use o
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ __all__ = [
     "aes_ecb",
     "and_shares",
     "bits_to_ring",
+    "combine",
     "decode",
     "encode",
     "from_bitplanes",
@@ -104,6 +105,21 @@ def mul(a: Words, b: Words) -> Words:
 def mul_shares(x0: Words, x1: Words, y0: Words, y1: Words) -> Words:
     """x0·y0 + x0·y1 + x1·y0, elementwise: the local part of a replicated product (Araki et al. 2016)."""
     return _elementwise(lib.ring_mul_shares, x0, x1, y0, y1)
+
+
+def combine(terms: Sequence[Words], table: Words, start: Words) -> Words:
+    """start + table @ terms: terms of one shape (..., L), table (rows, len(terms), L), start (rows, L) -> (rows, ..., L)."""
+    sources = [contiguous(checked_ring(a)) for a in terms]
+    limbs = same_limbs(*sources, checked_ring(table, "table", 2), checked_ring(start, "start", 1))
+    shape, rows, count = sources[0].shape, start.shape[0], len(sources)
+    if any(a.shape != shape for a in sources) or table.shape != (rows, count, limbs) or start.shape != (rows, limbs):
+        raise KernelInputError("a combination takes terms of one shape, and a table of one row for each start")
+    factors, first = contiguous(table), contiguous(start)
+    out = np.empty((rows, *shape), np.uint64)
+    pointers = [pointer(a) for a in sources]
+    cells = ffi.new("uint64_t *[]", pointers)
+    lib.ring_combine(pointer(out), cells, count, pointer(factors), pointer(first), rows, sources[0].size // limbs, limbs)
+    return out
 
 
 # ---- matrices -------------------------------------------------------------------------------------------------------------

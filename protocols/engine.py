@@ -156,6 +156,13 @@ class Engine(Protocol):
 
     def sum(self, x: Secret, axis: int | None = None) -> Secret: ...
 
+    def combine(self, xs: Sequence[Secret], table: Sequence[Sequence[int]], start: Sequence[int]) -> Secret:
+        """start_j + sum_i table_ji x_i for each row j, stacked on a new first axis: values of one shape, ring and scale.
+
+        `start` counts in their units. Exact and local, as the same sum of products with integers would be.
+        """
+        ...
+
     def shift_left(self, x: Secret, bits: int) -> Secret:
         """x * 2^bits exactly, the scale unchanged. Local."""
         ...

@@ -111,6 +111,25 @@ class PlannedEngine(ABC):
     def concat(self, xs: Sequence[Secret], axis: int = 0) -> Secret:
         return self._join(xs, lambda arrays: np.concatenate(arrays, range(arrays[0].ndim - 1)[axis]))
 
+    def combine(self, xs: Sequence[Secret], table: Sequence[Sequence[int]], start: Sequence[int]) -> Secret:
+        for x in xs:
+            self._require_mine(x)
+        if not xs or len({(x.limbs, x.frac, x.shape) for x in xs}) != 1:
+            raise MisuseError("values combined must share shape, ring and scale")
+        if len(table) != len(start) or any(len(row) != len(xs) for row in table):
+            raise MisuseError("a combination has a row and a start for each result, and a number for each value")
+        peaks = [
+            abs(first) + sum(abs(c) * x.bound for c, x in zip(row, xs, strict=True))
+            for row, first in zip(table, start, strict=True)
+        ]
+        limbs = xs[0].limbs
+        ring.require_fit(max(peaks, default=0), limbs)
+        factors = native.from_ints(np.array(table, dtype=object).reshape(len(table), len(xs)), limbs)
+        firsts = self._public(native.from_ints(np.array(start, dtype=object), limbs))
+        parts = zip(*(x.data for x in xs), strict=True)
+        data = type(firsts)(*(native.combine(terms, factors, first) for terms, first in zip(parts, firsts, strict=True)))
+        return self._secret(data, xs[0].frac, max(peaks, default=0))
+
     def sum(self, x: Secret, axis: int | None = None) -> Secret:
         if axis is None:
             return self.sum(self.reshape(x, (ring.count(x.shape),)), 0)

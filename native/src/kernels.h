@@ -60,6 +60,11 @@ void ring_mul_shares(uint64_t *out, const ring_view *in, size_t outer, size_t in
 /* in[0] + ... + in[count - 1] + 2^offset_bits; the power is left out when offset_bits is -1. 1 <= count <= 4, offset_bits < 64 limbs. */
 void ring_sum(uint64_t *out, const ring_view *in, int count, int offset_bits, size_t outer, size_t inner, int limbs);
 
+/* out[r] = start[r] + sum over c < count of table[r, c] terms[c], r < rows, where terms[c] and out[r] are n contiguous elements, start is
+ * rows elements, table rows x count of them. 1 <= count; terms, table, start, out any; out is none of the terms. */
+void ring_combine(uint64_t *out, const uint64_t *const *terms, size_t count, const uint64_t *table, const uint64_t *start, size_t rows,
+                  size_t n, int limbs);
+
 /* ---- matrices ------------------------------------------------------------------------------------------------------- */
 
 /* Element (r, c) of matrix t of a batch is at[t * batch + r * row + c * column], strides counted in words. */

@@ -28,8 +28,6 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache
 
-import numpy as np
-
 from protocols.engine import Engine, Secret
 from protocols.errors import MisuseError
 
@@ -115,11 +113,10 @@ def _one(x: Secret) -> int:
 
 
 def _combinations(mpc: Engine, T: list[Secret], functions: Sequence[Series]) -> Secret:
-    """A_j of each function, (blocks, functions, *shape), at twice the scale of T: exact, local, one matrix product."""
-    table = np.array([row for rows in zip(*(f.blocks for f in functions), strict=True) for row in rows], dtype=object)
-    rows = mpc.stack([t.reshape(-1) for t in T[1:]])
-    frac = rows.frac
-    sums = replace(mpc.matmul(rows.T, table[:, 1:].T).T, frac=0) + (table[:, :1] << frac)
+    """A_j of each function, (blocks, functions, *shape), at twice the scale of T: exact, local."""
+    table = [row for rows in zip(*(f.blocks for f in functions), strict=True) for row in rows]
+    frac = T[1].frac
+    sums = mpc.combine(T[1:], [row[1:] for row in table], [row[0] << frac for row in table])
     return replace(sums.reshape(-1, len(functions), *T[1].shape), frac=2 * frac)
 
 

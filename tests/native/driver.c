@@ -50,6 +50,15 @@ static void elementwise(size_t n, int L)
     release();
 }
 
+static void combine(size_t n, size_t count, size_t rows, int L)
+{
+    const uint64_t *terms[8];
+    const size_t element = (size_t)L * 8;
+    for (size_t i = 0; i < count; i++) terms[i] = secret(n * element);
+    ring_combine(secret(rows * n * element), terms, count, secret(rows * count * element), secret(rows * element), rows, n, L);
+    release();
+}
+
 static void split(size_t n, int drop, int L, int LO)
 {
     const size_t in = n * (size_t)L * 8, out = n * (size_t)LO * 8, words = n * (size_t)((drop + 63) / 64) * 8;
@@ -129,6 +138,8 @@ int main(int argc, char **argv)
     for (int L = 2; L <= 4; L += 2) {
         for (int i = 0; i < SIZES; i++) {
             elementwise(sizes[i], L);
+            combine(sizes[i], 1, 3, L);
+            combine(sizes[i], 7, 1, L);
             for (int drop = 1; drop <= 64 * L - 3; drop += 21) split(sizes[i], drop, L, L);
             if (L == 2) split(sizes[i], 128, 2, 4);
             fixed_point(sizes[i], L);

@@ -28,6 +28,9 @@ MISUSE: dict[str, Callable[[], object]] = {
     "inner sizes": lambda: native.matmul(M, np.zeros((2, 3, 2), np.uint64)),
     "a vector as matrix": lambda: native.matmul(A, M),
     "batches that do not broadcast": lambda: native.matmul(np.stack([M, M]), np.stack([M, M, M])),
+    "a combination of two shapes": lambda: native.combine([A, A[:2]], np.zeros((1, 2, 2), np.uint64), A[:1]),
+    "a combination of two rings": lambda: native.combine([A], np.zeros((1, 1, 4), np.uint64), B[:1]),
+    "a table of another size": lambda: native.combine([A, A], np.zeros((2, 2, 2), np.uint64), A),
     "components of two shapes": lambda: native.matmul_shares(M, M[:2], M, M),
     "gram of a batch": lambda: native.gram(np.stack([M, M])),
     "gram of components of two shapes": lambda: native.gram_shares(M, M[:2]),
@@ -139,6 +142,6 @@ def test_public_names() -> None:
         *("shift_left", "shift_right", "shift_right_signed", "truncation_mask", "truncation_message", "truncation_finish"),
         *("encode", "decode", "from_ints", "to_ints", "widen", "narrow"),
         *("to_bitplanes", "from_bitplanes", "bits_to_ring", "and_shares", "aes_ctr", "aes_ecb"),
-        *("row_names", "row_set_add"),
+        *("row_names", "row_set_add", "combine"),
         *("split_private", "split_help", "split_common"),
     }
