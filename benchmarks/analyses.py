@@ -1,140 +1,224 @@
 """Whole questions across real daemons with mutual TLS: time, rounds, bytes, memory, and the error against the pooled fit.
 
-`seconds` is what the researcher waits; `joint_seconds` the part after the contributions, which must not depend on the number of
-rows; `rounds` and `bytes_sent` are a compute party's; `peak_rss` is the largest VmHWM of any daemon so far, in MiB.
+seconds         what the researcher waits
+joint_seconds   of these, the part after the hospitals' contributions, which must not depend on the number of rows where only
+                sums are shared; local_seconds is the rest: reading rows, approvals, the gate's counts, fetching the answer
+rounds, bytes   of the compute party with most, from the signed receipts; bytes_os is what TCP counted for that daemon towards
+                other parties: TLS, gRPC, heartbeats and the agreement on the job and its keys included
+peak_rss        the largest VmHWM of a daemon during the question, in MiB
+cpu_seconds     of all daemons together
+
+Framing adds less than 1 % to large messages, about 160 bytes to each small one, and agreeing on a job some kilobytes: bytes_os
+and bytes_sent agree within 10 % from about half a megabyte on, and `os_ratio` says how well for each row.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-import unseen
-from benchmarks import data
+from benchmarks import data, memory, table
+from benchmarks.network import DistantSandbox
+from benchmarks.peers import Peer, Skipped
+from benchmarks.questions import MODES, QUESTIONS, RESULT, Pooled, error
+from benchmarks.table import Row
 from engine.dictionary import Dictionary
+from engine.receipt import Receipt
+from engine.sandbox_files import Choices
+from engine.wire.v1.jobs_pb2 import Release
+from native.errors import UnseenError
 
-QUESTIONS = ("describe", "crosstab", "ols", "logit")
+PEERS_WORK = {"logit": "newton"}  # what a peer runs beside a question
+DEADLINE = 120.0
+TWO_JOBS = "two jobs"
+
+__all__ = ["MODES", "QUESTIONS", "Setting", "measure", "two_jobs"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measurement."""
+class Setting:
+    """One study: `rows` over all hospitals, of which the first three compute."""
 
-    bench: str
-    engine: str
-    mode: str
-    parties: int
-    n: int
-    d: int
-    seconds: float
-    joint_seconds: float
-    rounds: int
-    bytes_sent: int
-    peak_rss: float
-    error_se: float
+    rows: int
+    columns: int = 20
+    parties: int = 3
+    prevalence: float = 0.3
+    rtt_ms: float = 0.0
+    engine: str = "replicated"
+    frame: pd.DataFrame = field(init=False, repr=False, compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame", data.make(self.rows, self.columns, self.prevalence))
 
-
-def measure(rows: int, columns: int, parties: int, questions: tuple[str, ...] = QUESTIONS, repeat: int = 3) -> Iterator[Row]:
-    """One sandbox, each question `repeat` times; the median by seconds is reported."""
-    frame = data.make(rows, columns)
-    with tempfile.TemporaryDirectory() as folder:
-        files = data.split(frame, parties, Path(folder))
-        floors = None if parties >= 3 else {"hospitals": 2}
-        sandbox = unseen.sandbox(files, Dictionary.parse(data.dictionary(columns)), floors=floors, round_deadline=120)
-        with sandbox as study:
-            for name in questions:
-                runs = sorted((_timed(ASK[name], study, frame, columns) for _ in range(repeat)), key=lambda run: run[0])
-                seconds, result, error = runs[len(runs) // 2]
-                receipt = result.receipt
-                yield Row(
-                    bench=name,
-                    engine=receipt.engine,
-                    mode=receipt.disclosure,
-                    parties=parties,
-                    n=rows,
-                    d=columns,
-                    seconds=seconds,
-                    joint_seconds=receipt.joint_seconds,
-                    rounds=receipt.rounds,
-                    bytes_sent=receipt.bytes_sent,
-                    peak_rss=max(_peak_mib(pid) for pid in sandbox.processes.values()),
-                    error_se=error,
-                )
+    def sandbox(self, folder: Path) -> DistantSandbox:
+        files = data.split(self.frame, self.parties, folder)
+        floors = None if self.parties >= 3 else {"hospitals": 2}
+        choices = Choices(floors=floors, round_deadline=DEADLINE)
+        return DistantSandbox(files, Dictionary.parse(data.dictionary(self.columns)), choices, self.rtt_ms)
 
 
-Asker = Callable[[Any, pd.DataFrame, int], tuple[Any, Callable[[], float]]]
+def measure(
+    setting: Setting,
+    questions: Sequence[str] = tuple(QUESTIONS),
+    modes: Sequence[str] = MODES,
+    repeat: int = 3,
+    peers: Sequence[Peer] = (),
+) -> Iterator[Row]:
+    """Each question `repeat` times in one study, the median by seconds; those that iterate, in each mode; peers in turn."""
+    with tempfile.TemporaryDirectory() as folder, (sandbox := setting.sandbox(Path(folder))) as study:
+        QUESTIONS["crosstab"].ask(study, setting.columns, RESULT, setting.engine)  # connections are made before anything is timed
+        for name in questions:
+            pooled = QUESTIONS[name].pooled(setting.frame, setting.columns)
+            for mode in modes if QUESTIONS[name].iterative else (RESULT,):
+                yield from _compared(setting, sandbox, study, name, mode, pooled, repeat, peers)
 
 
-def _timed(ask: Asker, study: Any, frame: pd.DataFrame, columns: int) -> tuple[float, Any, float]:
+def _compared(
+    setting: Setting,
+    sandbox: DistantSandbox,
+    study: Any,
+    name: str,
+    mode: str,
+    pooled: Pooled,
+    repeat: int,
+    peers: Sequence[Peer],
+) -> Iterator[Row]:
+    work, n, d = PEERS_WORK.get(name), setting.rows, setting.columns
+    states: dict[Peer, Skipped | None] = {peer: peer.prepare(work, n, d) for peer in peers} if work else {}
+    ours: list[Row] = []
+    theirs: dict[Peer, list[Row]] = {peer: [] for peer in states}
+    for _ in range(repeat):
+        try:
+            ours.append(_once(setting, sandbox, study, name, mode, pooled))
+        except UnseenError as failure:  # a row of the table too: it says what this size or setting is refused for
+            yield table.skipped(name, setting.engine, str(failure), mode=mode, parties=setting.parties, n=n, d=d)
+            return
+        for peer in (peer for peer, state in states.items() if state is None):
+            found = peer.run(work or "", n, d)
+            if isinstance(found, Skipped):
+                states[peer] = found
+            else:
+                theirs[peer].append({**found, "bench": name})
+    ratios = {f"ratio_to_{peer.name}": table.ratio(ours, runs) for peer, runs in theirs.items() if runs}
+    yield {**table.middle(ours), **ratios}
+    for peer, state in states.items():
+        if state is None:
+            yield table.middle(theirs[peer])
+        else:
+            yield table.skipped(name, peer.name, state.why, mode=peer.mode, parties=peer.parties, n=n, d=d)
+
+
+def _once(setting: Setting, sandbox: DistantSandbox, study: Any, name: str, mode: str, pooled: Pooled) -> Row:
+    pids = sandbox.processes
+    _reset(pids)
+    sent, cpu = memory.sent_between(pids), _cpu(pids)
     began = time.perf_counter()
-    result, error = ask(study, frame, columns)
-    return time.perf_counter() - began, result, error()
+    result = QUESTIONS[name].ask(study, setting.columns, mode, setting.engine)
+    seconds = time.perf_counter() - began
+    cpu, sent_after = _cpu(pids) - cpu, memory.sent_between(pids)
+    receipts = [_receipt(sandbox, member, result.receipt.job) for member in study.charter.compute]
+    most = max(receipts, key=lambda receipt: receipt.bytes_sent)
+    counted = sent_after[most.member] - sent[most.member]
+    joint = max(receipt.joint_seconds for receipt in receipts)
+    return table.row(
+        name,
+        most.engine,
+        mode=most.disclosure,
+        parties=setting.parties,
+        n=setting.rows,
+        d=setting.columns,
+        seconds=seconds,
+        joint_seconds=joint,
+        rounds=max(receipt.rounds for receipt in receipts),
+        bytes_sent=most.bytes_sent,
+        peak_rss=_peak(pids),
+        error=error(QUESTIONS[name], result, pooled),
+        error_unit=table.SE,
+        local_seconds=seconds - joint,
+        cpu_seconds=cpu,
+        bytes_os=counted,
+        os_ratio=counted / most.bytes_sent,
+        leakage_log2=most.leakage_log2,
+        rtt_ms=setting.rtt_ms,
+        prevalence=setting.prevalence,
+    )
 
 
-def _predictors(columns: int) -> list[str]:
-    return [f"x{j + 1}" for j in range(columns)]
+def two_jobs(setting: Setting, question: str = "ols", mode: str = RESULT, repeat: int = 3) -> Iterator[Row]:
+    """Two jobs asked at once, against the same two one after the other, in turn: `ratio_to_in_turn` should not exceed 1.
+
+    Rounds, bytes and JOINT seconds are the two jobs' together.
+    """
+    asked = QUESTIONS[question]
+    pooled = asked.pooled(setting.frame, setting.columns)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        (sandbox := setting.sandbox(Path(folder))) as study,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        orders: dict[str, Callable[..., Iterable[Any]]] = {"at once": pool.map, "in turn": map}
+        runs: dict[str, list[Row]] = {order: [] for order in orders}
+
+        def ask(_: int) -> Any:
+            return asked.ask(study, setting.columns, mode, setting.engine)
+
+        ask(0)
+        for _ in range(repeat):
+            for order, mapped in orders.items():
+                _reset(sandbox.processes)
+                began = time.perf_counter()
+                results = list(mapped(ask, range(2)))
+                seconds = time.perf_counter() - began
+                worst = max(error(asked, result, pooled) for result in results)
+                runs[order].append(_two(setting, sandbox, f"{question}, {order}", seconds, results, worst))
+        yield {**table.middle(runs["at once"]), "ratio_to_in_turn": table.ratio(runs["at once"], runs["in turn"])}
+        yield table.middle(runs["in turn"])
 
 
-def _describe(study: Any, frame: pd.DataFrame, columns: int) -> tuple[Any, Callable[[], float]]:
-    names = _predictors(columns)
-    result = study.describe(names)
-
-    def error() -> float:
-        mean = result.to_frame()["mean"].to_numpy(float)
-        return float(np.max(np.abs(mean - frame[names].mean()) / frame[names].sem()))
-
-    return result, error
-
-
-def _crosstab(study: Any, frame: pd.DataFrame, columns: int) -> tuple[Any, Callable[[], float]]:
-    result = study.crosstab("arm ~ event")
-
-    def error() -> float:
-        reference = pd.crosstab(frame["arm"], frame["event"])
-        return float(np.max(np.abs(result.observed.to_numpy() - reference.to_numpy())))
-
-    return result, error
-
-
-def _ols(study: Any, frame: pd.DataFrame, columns: int) -> tuple[Any, Callable[[], float]]:
-    import statsmodels.api as sm
-
-    fit = study.ols("y ~ " + " + ".join(_predictors(columns)))
-
-    def error() -> float:
-        reference = sm.OLS(frame["y"], sm.add_constant(frame[_predictors(columns)])).fit()
-        return float(np.max(np.abs(fit.params.to_numpy() - reference.params.to_numpy()) / reference.bse.to_numpy()))
-
-    return fit, error
+def _two(setting: Setting, sandbox: DistantSandbox, what: str, seconds: float, results: Sequence[Any], worst: float) -> Row:
+    receipts = [result.receipt for result in results]
+    return table.row(
+        TWO_JOBS,
+        receipts[0].engine,
+        mode=receipts[0].disclosure,
+        parties=setting.parties,
+        n=setting.rows,
+        d=setting.columns,
+        seconds=seconds,
+        joint_seconds=sum(receipt.joint_seconds for receipt in receipts),
+        rounds=sum(receipt.rounds for receipt in receipts),
+        bytes_sent=sum(receipt.bytes_sent for receipt in receipts),
+        peak_rss=_peak(sandbox.processes),
+        error=worst,
+        error_unit=table.SE,
+        question=what,
+        rtt_ms=setting.rtt_ms,
+        prevalence=setting.prevalence,
+    )
 
 
-def _logit(study: Any, frame: pd.DataFrame, columns: int) -> tuple[Any, Callable[[], float]]:
-    import statsmodels.api as sm
-
-    fit = study.logit("event ~ " + " + ".join(_predictors(columns)), disclosure="steps")
-
-    def error() -> float:
-        model = sm.Logit(frame["event"], sm.add_constant(frame[_predictors(columns)]))
-        reference = model.fit(disp=0, method="newton", tol=1e-12)
-        return float(np.max(np.abs(fit.params.to_numpy() - reference.params.to_numpy()) / reference.bse.to_numpy()))
-
-    return fit, error
+def _reset(pids: dict[str, int]) -> None:
+    for pid in pids.values():
+        memory.reset_peak(pid)
 
 
-ASK: dict[str, Asker] = {"describe": _describe, "crosstab": _crosstab, "ols": _ols, "logit": _logit}
+def _peak(pids: dict[str, int]) -> float:
+    return max(memory.peak_mib(pid) for pid in pids.values())
 
 
-def _peak_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+def _cpu(pids: dict[str, int]) -> float:
+    return sum(memory.cpu_seconds(pid) for pid in pids.values())
+
+
+def _receipt(sandbox: DistantSandbox, member: str, job: str) -> Receipt:
+    """The receipt that a party of this sandbox stored with its answer."""
+    stored = sandbox.layout.folder(member) / "state" / "jobs" / job / "release.bin"
+    return Receipt.model_validate(json.loads(Release.FromString(stored.read_bytes()).receipt))

@@ -1,0 +1,115 @@
+"""Other frameworks at the same work, where they are installed: never dependencies, each in an interpreter of its own.
+
+A peer is three processes of `python -m benchmarks.peers.NAME_worker RANK PORT PORT PORT`, on loopback without delay and without
+TLS, which answer requests like our own parties do (trio.py). What a peer's users would write for each work stands in its module.
+Work that it has no function for is skipped with that reason, and so is work that a run on a fiftieth of the rows says would take
+longer than the limit.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import table
+from benchmarks.table import Row
+from benchmarks.trio import Trio, WorkFailed, together
+
+NAMES = ("crypten", "spu", "mpyc")
+MODES = {"crypten": "64-bit ring, dealer", "spu": "64-bit ring, ABY3", "mpyc": "prime field, Shamir", "torch": "64-bit ring"}
+PROCESSES = {"torch": 1}  # where it is not three
+FRACTION = 50  # of the rows, for the first look at how long a work takes
+FIRST_ROWS = 200  # at least
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Why a peer does not run a work."""
+
+    why: str
+
+
+class Peer:
+    """One framework in one interpreter. Started at its first work; started again after a work that had to be given up."""
+
+    def __init__(self, name: str, python: str, limit: float) -> None:
+        self.name, self.mode, self.parties = name, MODES[name], PROCESSES.get(name, 3)
+        self._python, self._limit = python, limit
+        self._trio: Trio | None = None
+
+    def prepare(self, name: str, n: int, d: int) -> Skipped | None:
+        """A small run, which warms up and tells how long the whole would take. None: go ahead."""
+        small = min(n, max(FIRST_ROWS, n // FRACTION))
+        self.run(name, small, d)  # what it compiles and connects at first is not part of the work
+        found = self.run(name, small, d)
+        if isinstance(found, Skipped):
+            return found
+        expected = found["seconds"] * n / small
+        if expected > self._limit:
+            return Skipped(f"would take about {expected:.0f} s, by {small} of {n} rows (error there: {found['error']:.2g})")
+        return None
+
+    def run(self, name: str, n: int, d: int) -> Row | Skipped:
+        """One repetition."""
+        try:
+            answer = together(self._started().ask(timeout=START_SECONDS + 3 * self._limit, work=name, n=n, d=d))
+        except WorkFailed as failure:
+            self.close()
+            return Skipped(str(failure))
+        if "unable" in answer:
+            return Skipped(answer["unable"])
+        return _row(self, name, n, d, answer)
+
+    def close(self) -> None:
+        if self._trio is not None:
+            self._trio.close()
+            self._trio = None
+
+    def _started(self) -> Trio:
+        if self._trio is None:
+            # here, because the bench starts without gRPC
+            from engine.sandbox_files import free_ports
+
+            ports = [str(port) for port in free_ports(3)]
+            command = [self._python, "-m", f"benchmarks.peers.{self.name}_worker"]
+            self._trio = Trio([[*command, str(rank), *ports] for rank in range(self.parties)], {"OMP_NUM_THREADS": "1"})
+        return self._trio
+
+
+def _row(peer: Peer, name: str, n: int, d: int, answer: dict[str, Any]) -> Row:
+    return table.row(
+        name,
+        peer.name,
+        mode=peer.mode,
+        parties=peer.parties,
+        n=n,
+        d=d,
+        joint_seconds=answer["seconds"],
+        **{"error_unit": table.SE if name == "newton" else table.ABSOLUTE, **answer},
+    )
+
+
+@contextmanager
+def installed(pythons: Sequence[str], limit: float, names: Sequence[str] = NAMES) -> Iterator[list[Peer]]:
+    """The peers that one of these interpreters can import, each in the first that can, while inside."""
+    with ExitStack() as stack:
+        found = []
+        for name in names:
+            python = next((python for python in pythons if _importable(python, name)), None)
+            if python is not None:
+                found.append(Peer(name, python, limit))
+                stack.callback(found[-1].close)
+        yield found
+
+
+def _importable(python: str, name: str) -> bool:
+    """Whether the interpreter finds the package; it is not imported."""
+    question = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
+    try:
+        return subprocess.run([python, "-c", question], capture_output=True, timeout=60, check=False).returncode == 0
+    except OSError:
+        return False
