@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,11 @@ def every_verb(session: Session) -> None:
     bit = mpc.less_than(x * x, 0.3)
     mpc.clamp(mpc.select(bit, x, -x), 0.25)
     mpc.lift(mpc.constant(0.5, limbs=2, frac=28) * 0.5)
+    wide = replace(x, bound=1 << 180)  # too wide for masks
+    mpc.truncate(mpc.mul_add(wide, x, mpc.rescale_up(x, 128), frac=64), 10)
+    mpc.in_range(wide, 1 << 170)
+    rows = mpc.constant(np.full((4, 2), 0.5), limbs=2, frac=28)
+    mpc.row_products(rows, mpc.mul(rows, rows, frac=56))
     mpc.public_random_bytes(20)
     mpc.release_share(x)
 
