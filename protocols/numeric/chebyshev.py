@@ -12,9 +12,9 @@ Source: Paterson and Stockmeyer, SIAM J. Comput. 1973; Clenshaw 1955; the recurr
 Coefficients. Every party must use the same integers, so they are computed in decimal arithmetic at 60 digits, never in floating
 point: two parties whose libraries differ in the last bit would hold inconsistent shares.
 Range. |T_i| <= 1 and |b_j| <= sum_(l >= j) (l - j + 1) sum_i |a_li|, since b_j = sum U_(l-j)(y) A_l and |U_n| <= n + 1. SLACK
-units more hold what x and truncations add, for k <= 8: an error of T_(a+b) is at most twice those of T_a and T_b and 2 units
-more, so at most 132k^2 < 2^14 units in T_k when x errs by 128; and the higher blocks, which multiply y, are small. Tests hold
-every bound under the worst truncations. x may leave [-1, 1] by 128 units.
+units more hold what x and truncations add, for k <= 8: an error of T_(a+b) is at most twice those of T_a and T_b, that of T_(a-b)
+and 2 units more, so at most 132k^2 < 2^14 units in T_k when x errs by 128; and the higher blocks, which multiply y, are small.
+Tests hold every bound under the worst truncations. x may leave [-1, 1] by 128 units.
 Error: that of the series, and for truncations about 2 units times the sum of all (j + 1) |a_ji|.
 Adversary: one semi-honest compute party. Leaks nothing but the masked openings, of values below 2^(2 frac + 2) (1 + max |b_j|).
 Rounds: ceil(log2 k) + m, for any number of functions of the same x. Bytes: k - 1 truncations, and m for each function.
@@ -27,6 +27,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache
+
+import numpy as np
 
 from protocols.engine import Engine, Secret
 from protocols.errors import MisuseError
@@ -82,10 +84,10 @@ def evaluate(mpc: Engine, x: Secret, functions: Sequence[Series]) -> Secret:
     if any((f.block, len(f.blocks), f.frac) != (k, m, x.frac) for f in functions):
         raise MisuseError("functions evaluated together share their blocks and the scale of x")
     T = _polynomials(mpc, x, k)
-    combined = _combinations(mpc, T[:k], functions)
+    combined = _combinations(mpc, T[: k - 1], functions)
     A = [mpc.bounded(combined[j], max(f.block_peak(j) for f in functions) * _one(x), RANGE) for j in range(m)]
     peaks = [max(f.peak(j) for f in functions) + SLACK for j in range(m)]
-    y, twice_y = T[k], 2 * T[k]
+    y, twice_y = T[k - 1], 2 * T[k - 1]
     b, after = mpc.truncate(A[-1], x.frac), None
     for j in range(m - 2, -1, -1):
         b = mpc.bounded(b, peaks[j + 1], RANGE)
@@ -94,16 +96,17 @@ def evaluate(mpc: Engine, x: Secret, functions: Sequence[Series]) -> Secret:
     return mpc.bounded(b, peaks[0], RANGE)
 
 
-def _polynomials(mpc: Engine, x: Secret, k: int) -> list[Secret]:
-    """T_0 ... T_k, T_0 a public 1; T_(a+b) = 2 T_a T_b - T_(a-b), as many at once as the known ones allow."""
-    one = _one(x)
-    T = [mpc.constant(1, limbs=x.limbs, frac=x.frac), mpc.bounded(x, one, RANGE)]
-    while len(T) <= k:
-        top = len(T) - 1
-        pairs = [(-(-n // 2), n // 2) for n in range(top + 1, min(2 * top, k) + 1)]
-        products = mpc.mul(mpc.stack([T[a] for a, _ in pairs]), mpc.stack([T[b] for _, b in pairs]), frac=x.frac + 1)
+def _polynomials(mpc: Engine, x: Secret, k: int) -> Secret:
+    """T_1 ... T_k stacked: T_(t+i) = 2 T_t T_i - T_(t-i) for all i <= t at once, t being how many are known."""
+    T = mpc.bounded(x.reshape(1, *x.shape), _one(x), RANGE)
+    while (t := T.shape[0]) < k:
+        new = min(t, k - t)
+        products = mpc.mul(T[:new], T[t - 1], frac=x.frac + 1)
         doubled = replace(products, frac=x.frac)
-        T += [mpc.bounded(doubled[i] - T[a - b], one, RANGE) for i, (a, b) in enumerate(pairs)]
+        known = [T, doubled[: t - 1] - T[t - 1 - np.arange(1, min(new, t - 1) + 1)]] if t > 1 else [T]
+        if new == t:
+            known.append(doubled[t - 1 :] - 1)  # T_0 = 1
+        T = mpc.bounded(mpc.concat(known), _one(x), RANGE)
     return T
 
 
@@ -112,12 +115,12 @@ def _one(x: Secret) -> int:
     return (1 << x.frac) + SLACK
 
 
-def _combinations(mpc: Engine, T: list[Secret], functions: Sequence[Series]) -> Secret:
-    """A_j of each function, (blocks, functions, *shape), at twice the scale of T: exact, local."""
+def _combinations(mpc: Engine, T: Secret, functions: Sequence[Series]) -> Secret:
+    """A_j of each function, (blocks, functions, *shape), from T_1 ... T_(k-1), at twice their scale: exact, local."""
     table = [row for rows in zip(*(f.blocks for f in functions), strict=True) for row in rows]
-    frac = T[1].frac
-    sums = mpc.combine(T[1:], [row[1:] for row in table], [row[0] << frac for row in table])
-    return replace(sums.reshape(-1, len(functions), *T[1].shape), frac=2 * frac)
+    polynomials = [T[i] for i in range(T.shape[0])]
+    sums = mpc.combine(polynomials, [row[1:] for row in table], [row[0] << T.frac for row in table])
+    return replace(sums.reshape(-1, len(functions), *T.shape[1:]), frac=2 * T.frac)
 
 
 def _coefficients(f: Callable[[Decimal], Decimal], low: Decimal, high: Decimal, count: int) -> list[Decimal]:

@@ -90,7 +90,7 @@ def mean_and_slope(mpc: Engine, folded: Folded, *, slope: bool = True) -> tuple[
         return _mean(mpc, mpc.mul(1 - 2 * negative, q, frac=q.frac), negative), None
     # (1 - 2s) q and (1 - q) q are one product: the sign at q's scale, truncated with the rest
     sign = mpc.bounded(mpc.rescale_up(1 - 2 * negative, q.frac), ONE, "it is -1 or 1")
-    both = mpc.mul(mpc.stack([sign, 1 - q]), mpc.stack([q, q]), frac=q.frac)
+    both = mpc.mul(mpc.stack([sign, 1 - q]), q, frac=q.frac)
     return _mean(mpc, both[0], negative), mpc.bounded(both[1], ONE // 4 + SLACK, "q (1 - q) <= 1/4")
 
 
