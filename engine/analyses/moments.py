@@ -96,14 +96,22 @@ class PairSums:
 
     def add(self, v: np.ndarray, persons: np.ndarray | None) -> None:
         w = self._moments.centred(v)
-        a, b = self._pairs.rows_columns
         for block in self._blocks(len(w), persons):
             mine = None if persons is None else persons[block]
-            products = people.sum_by_person(w[block][:, a] * w[block][:, b], mine)
+            products = people.sum_by_person(self._products(w[block].T), mine)
             gram = products.T @ products
             place = self._pairs.position
             self._moments.add(gram[place[:, :, None, None], place[None, None, :, :]])
         self.most_rows = max(self.most_rows, _most_rows(len(v), persons))
+
+    def _products(self, columns: np.ndarray) -> np.ndarray:
+        """(rows, entries): of each row the products of two of its variables, in the order of `Symmetric`."""
+        out = np.empty((self._pairs.entries, columns.shape[1]))
+        start = 0
+        for i in range(len(columns)):
+            np.multiply(columns[i], columns[i:], out=out[start : start + len(columns) - i])
+            start += len(columns) - i
+        return out.T
 
     def _blocks(self, rows: int, persons: np.ndarray | None) -> list[slice]:
         """Blocks of rows that split no person."""

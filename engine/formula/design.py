@@ -102,18 +102,22 @@ class Design:
         )
 
     def matrix(self, batch: Batch) -> np.ndarray:
-        """float64 (rows, d), C-contiguous: z_j = (x_j - center_j) / scale_j, in [-1, 1]. NaN where a value is missing."""
+        """float64 (rows, d), column by column in memory: z_j = (x_j - center_j) / scale_j, in [-1, 1]. NaN where a value is missing."""
         parts: dict[tuple[str, int | None], np.ndarray] = {}
-        out = np.empty((len(batch), len(self.names)))
-        for index, column in enumerate(self._layout):
+        out = np.empty((len(self.names), len(batch)))
+        for index, (column, z) in enumerate(zip(self._layout, out, strict=True)):
             values: np.ndarray | float = 1.0
             for part in column.parts:
                 if part not in parts:
                     parts[part] = self._evaluate(part, batch.frame)
                 values = parts[part] if isinstance(values, float) else values * parts[part]
-            out[:, index] = values if index == self.intercept else (values - self.center[index]) / self.scale[index]
-        # The last bit of a rounding may exceed the bound that the protocol's range plan relies on.
-        return np.clip(out, -1.0, 1.0, out=out)
+            if index == self.intercept:
+                z[:] = values
+            else:
+                np.divide(np.subtract(values, self.center[index], out=z), self.scale[index], out=z)
+            # The last bit of a rounding may exceed the bound that the protocol's range plan relies on.
+            np.clip(z, -1.0, 1.0, out=z)
+        return out.T
 
     def response(self, batch: Batch) -> np.ndarray:
         """float64 (rows,): 0/1 for a binary response, else (y - response_center) / response_scale, in [-1, 1]."""

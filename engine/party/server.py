@@ -10,6 +10,8 @@ import resource
 import signal
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from engine.data.config import open_source
 from engine.data.rows import DataSource
 from engine.party import config as configs
@@ -21,6 +23,7 @@ from engine.party.log import Log
 def serve(path: Path) -> None:
     """Run the party of this configuration file. Returns after a signal; raises ConfigError and its kin before `ready`."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threadpool_limits(1, "blas")  # many small products beside DuckDB's threads: BLAS's own would spin, waiting for a core
     config = configs.load(path)
     log = Log(config.name, config.log_level)
     log.capture_others()

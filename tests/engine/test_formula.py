@@ -115,7 +115,7 @@ def test_names_and_matrix_are_formulaics(formula: str) -> None:
     expected = matrices.rhs if "~ " in formula and not formula.startswith("~") else matrices
     assert list(design.names) == list(expected.columns)
     z = design.matrix(BATCH)
-    assert z.flags.c_contiguous
+    assert z.flags.f_contiguous
     assert z.dtype == np.float64
     assert np.all(np.abs(z) <= 1)
     np.testing.assert_allclose(z * design.scale + design.center, expected.to_numpy(dtype=float), rtol=1e-12, atol=1e-12)
