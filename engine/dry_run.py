@@ -59,7 +59,7 @@ def run_in_clear(
         opened = _open_declared(mpc, stage, step)
         public.update({output.name: opened[output.name] for output in stage.opened})
         if stage.outputs:
-            return _released(mpc, stage, {**masked, **step.outputs}, public, state.iteration, context)
+            return _released(mpc, stage, {**masked, **step.outputs}, public, number + 1, context)
         hidden = step.hidden
         state = analysis.advance(state, opened, hidden)
     raise AssertionError("the analysis did not end within the stages it declared")
@@ -145,13 +145,13 @@ def _released(
     stage: Stage,
     values: Mapping[str, Secret],
     public: Mapping[str, np.ndarray],
-    iterations: int,
+    stages: int,
     context: Mapping[str, Any] | None,
 ) -> Opened:
     outputs = (*gate.OUTPUTS, *stage.outputs)
     shares = gate.release(mpc, outputs, values)
     exact = {output.name: native.to_ints(shares[output.name]) for output in outputs}
-    return open_outputs(outputs, exact, public, iterations, context or {"engine": "plaintext"})
+    return open_outputs(outputs, exact, public, stages, context or {"engine": "plaintext"})
 
 
 def _opened(mpc: Plaintext, output: Output, secret: Secret) -> np.ndarray:

@@ -101,6 +101,11 @@ class Receipt(BaseModel):
             "checked on shares: " + ", ".join(c.rule + (f" {c.limit:g}" if c.limit is not None else "") for c in self.checks),
             f"{self.member}: {self.rounds} rounds, {self.bytes_sent} bytes sent",
         ]
+        if self.controls:
+            told = ", ".join(f"{name} ({count} times)" for name, count in self.controls.items())
+            lines.insert(4, f"told to the parties after each step, yes or no: {told}")
+        if self.leakage_log2 is not None:
+            lines.append(f"what all its masked openings together may show: 2^{self.leakage_log2:.1f} at most")
         return "\n".join(lines + [f"warning: {warning}" for warning in self.warnings])
 
 

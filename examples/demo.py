@@ -3,8 +3,9 @@
 What leaks, to whom, while it runs:
 
     the researcher   the outputs of four questions, above the disclosure floors, and the counts that go with them
-    the hospitals    the questions; whether each was answerable; and, because the logistic regression runs with
-                     disclosure="steps", its coefficients after each Newton step. Never another's row, sum or count
+    the hospitals    the questions; whether each was answerable; after each step of the logistic regression whether it has
+                     converged. Never a coefficient, nor another's row, sum or count; for the logistic regression each holds
+                     shares of the others' rows, which say nothing unless two of the three put them together
     the network      that the four jobs ran, and their sizes, which follow from the questions
 
 Each hospital is a process of its own, with its own folder, keys and file of the real trial (Elmunzer et al., NEJM 2012). Only
@@ -50,8 +51,8 @@ def ask(study: unseen.Study) -> tuple[unseen.OLSResult, unseen.LogitResult]:
     linear = study.ols(LINEAR)
     print(linear.summary())
 
-    heading(f"study.logit({LOGISTIC!r}, disclosure='steps'), step by step")
-    job = study.submit(study.spec("logit", formula=LOGISTIC, disclosure="steps"))
+    heading(f"study.logit({LOGISTIC!r}), step by step: nobody sees an iterate")
+    job = study.submit(study.spec("logit", formula=LOGISTIC))
     for event in job.events():
         if event.member == "um":
             print(f"  {event.time[11:23]}  um: {event.state} {event.detail}")

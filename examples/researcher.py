@@ -3,8 +3,8 @@
     unseen sandbox examples/data/indo_rct/*.csv --dictionary examples/indo_rct.toml
     python examples/researcher.py PATH/researcher.toml
 
-What leaks: what each question says it opens, to the researcher; the coefficients after each step of the logistic
-regression, to the parties (disclosure="steps"); that the jobs ran, to everybody in the study.
+What leaks: what each question says it opens, to the researcher; after each step of the logistic regression whether it has
+converged, to the parties; that the jobs ran, to everybody in the study.
 """
 
 import sys
@@ -22,7 +22,7 @@ print(fit.conf_int(0.9))
 print(fit.receipt.summary())
 
 # The same step by step: a question is data, a job runs whether or not anybody waits.
-spec = study.spec("logit", formula="pep_out ~ indo + risk", disclosure="steps")
+spec = study.spec("logit", formula="pep_out ~ indo + risk")
 job = study.submit(spec)
 for event in job.events():
     print(event.member, event.state, event.detail)

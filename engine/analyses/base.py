@@ -145,7 +145,7 @@ class Opened:
     people: int  # as many as rows where the dictionary names no person column
     missing: int | None  # None = 1 to 9 (printed as "<10")
     out_of_bounds: int | None
-    iterations: int
+    stages: int
     context: Mapping[str, Any]  # job id, parties, engine, disclosure, warnings, receipt: passed on to the result object
 
 

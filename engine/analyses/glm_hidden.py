@@ -49,10 +49,11 @@ from protocols.numeric.solve import FAST, POLISH, Coupled, improve, inverse_of, 
 
 HIDDEN_VCOV = ("model", "HC0")
 MOST_STEPS = 25
+CONTROLS = ("converged",)  # opened to the parties after each step
 CONVERGED_LOG2 = -44  # of s'Bs
 RUNS_AWAY_LOG2 = -5  # of sum (z's)^2 at the end
 SQUARE_FRAC = 40  # of squared residuals, in units of the square of the largest possible one
-AGREE_LOG2 = -10  # sums of squares of the shared rows and of the contributed ones may differ by so much
+AGREE_LOG2 = -6  # the squares of the shared rows and the contributed trace may differ by so much: float64's roundings
 ONE = 1 << LARGE_FRAC
 CHECKED = "a hospital's own check of the rows that it shares, with their squares held against its sums"
 PEAK = "weights and means are at most 1 in their units, up to 2^-10, and n P <= N"
@@ -101,7 +102,7 @@ class HiddenFit:
             raise SpecError(f"{name} in `result` mode needs the rows of each hospital's table in the charter")
         extreme = (Output("extreme", (), "flag", frac=0),) if isinstance(family, Binomial) else ()
         outputs = glm_result.outputs(model, family, *extreme)
-        return cls(name, model, family, model.plan(outputs, (), MOST_STEPS + 2, ("converged",)))
+        return cls(name, model, family, model.plan(outputs, (), MOST_STEPS + 2, CONTROLS))
 
     @property
     def _on_shares(self) -> SharedFamily:
@@ -178,18 +179,17 @@ class HiddenFit:
         return Step(stops, hidden=(held, gamma, None))
 
     def _disagree(self, mpc: Engine, totals: Mapping[str, Secret]) -> Secret:
-        """1 where the shared rows' sums of squares are not the contributed ones.
+        """1 where the squares of all shared rows do not add up to the trace of the contributed Gram matrix.
 
         A row out of its bounds, by a fault, does not pass: its square is added up modulo 2^128 without a sign.
         """
-        r, (n, d) = self.model.rows_log2, totals["z"].shape
-        columns = mpc.transpose(totals["z"])
-        squares = mpc.matmul(mpc.reshape(columns, (d, 1, n)), mpc.reshape(columns, (d, n, 1)), frac=2 * SMALL_FRAC)
-        lifted = replace(mpc.reshape(mpc.lift(squares), (d,)), frac=2 * SMALL_FRAC + r)
-        diagonal = totals["gram"][np.diag(Symmetric(d).position)]
-        gap = mpc.rescale_up(lifted, diagonal.frac) - diagonal
-        inside = mpc.in_range(gap, 1 << (LARGE_FRAC + AGREE_LOG2))
-        return any_of(mpc, [negation(mpc, inside)])
+        r, numbers = self.model.rows_log2, mpc.reshape(totals["z"], (-1,))
+        size = numbers.shape[0]
+        squares = mpc.matmul(mpc.reshape(numbers, (1, size)), mpc.reshape(numbers, (size, 1)), frac=2 * SMALL_FRAC)
+        lifted = replace(mpc.reshape(mpc.lift(squares), (1,)), frac=2 * SMALL_FRAC + r)
+        trace = mpc.reshape(mpc.sum(totals["gram"][np.diag(Symmetric(self.model.size).position)]), (1,))
+        inside = mpc.in_range(mpc.rescale_up(lifted, trace.frac) - trace, 1 << (LARGE_FRAC + AGREE_LOG2))
+        return negation(mpc, mpc.reshape(inside, ()))
 
     def _newton(self, mpc: Engine, held: Held, gamma: Secret) -> Step:
         at = self._evaluate(mpc, held, gamma)

@@ -50,6 +50,7 @@ def make(
     common = {
         **inference.common(opened, warned, error_bound=bound),
         **table,
+        "iterations": opened.stages - 2,  # beside the start and the last one
         "df_model": columns - 1,  # as statsmodels' Logit and Poisson, also without a constant
         "df_resid": n - columns,
         "pearson_chi2": float(values["pearson"]) * total,

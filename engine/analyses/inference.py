@@ -33,7 +33,7 @@ def common(opened: Opened, warnings: tuple[str, ...], **more: Any) -> dict[str, 
         "disclosure": context.get("disclosure", "result"),
         "job": context.get("job", ""),
         "receipt": context.get("receipt"),
-        "iterations": opened.iterations,
+        "iterations": opened.stages,
         "warnings": (*context.get("warnings", ()), *warnings),
         **more,
     }

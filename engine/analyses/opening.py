@@ -16,7 +16,7 @@ def open_outputs(
     outputs: Sequence[Output],
     exact: Mapping[str, Any],
     public: Mapping[str, np.ndarray],
-    iterations: int,
+    stages: int,
     context: Mapping[str, Any],
 ) -> Opened:
     """`exact`: the signed ring integers (Python ints) of every output of the last stage and of the gate."""
@@ -30,7 +30,7 @@ def open_outputs(
         people=int(values["people"]),
         missing=told["missing"],
         out_of_bounds=told["out_of_bounds"],
-        iterations=iterations,
+        stages=stages,
         context=context,
     )
 

@@ -105,8 +105,8 @@ class Job:
         opened = plan.opened if self.spec.disclosure == "steps" else ()
         outputs = (*gate.OUTPUTS, *plan.outputs)
         answer = reveal(self._config.charter, self.spec, outputs, opened, releases)
-        iterations = answer.receipts[0].iterations
-        return self._analysis.result(open_outputs(outputs, answer.exact, answer.public, iterations, self._context(answer)))
+        stages = answer.receipts[0].iterations
+        return self._analysis.result(open_outputs(outputs, answer.exact, answer.public, stages, self._context(answer)))
 
     def _context(self, answer: Answer) -> dict[str, Any]:
         """What every result object says about where it comes from."""

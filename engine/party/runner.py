@@ -1,7 +1,7 @@
 """One session of a job, from the hospital's rows to re-randomised shares of the declared outputs.
 
 Every party runs `run`, in a worker thread, on the same public things; what each does depends on its roles. A hospital streams its
-rows (LOCAL) and contributes the sums the stage declares (SHARE), and rows, where the stage declares any, padded to its band. A compute
+rows (LOCAL) and contributes the sums the stage declares (SHARE), and rows, where it declares any, padded to its band. A compute
 party adds the sums up, puts the rows of all hospitals together and computes (JOINT). What opens to the parties passes `_open`,
 declared names only, in this order:
 
@@ -109,6 +109,8 @@ class _Run:
         state = self.analysis.start()
         while self.outcome.stages < self.plan.max_stages:
             stage = self.analysis.stage(state)
+            if not set(stage.controls) <= set(self.plan.controls):
+                raise MisuseError("a stage opens control bits that the plan does not declare")
             first = self.outcome.stages == 0
             self.work.progress(f"{stage.name} {state.iteration}" if state.iteration else stage.name)
             declared = (*guard, *stage.contributed) if first else stage.contributed

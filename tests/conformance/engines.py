@@ -64,4 +64,4 @@ def opened(analysis: Any, outcomes: list[Outcome]) -> Any:
     for output in stage_outputs:
         shares = [outcome.shares[output.name].shares for outcome in outcomes[:3]]
         exact[output.name] = np.asarray(native.to_ints(native.add(native.add(shares[0], shares[1]), shares[2])), dtype=object)
-    return open_outputs(stage_outputs, exact, outcomes[0].public, outcomes[0].stages - 1, {"engine": "replicated"})
+    return open_outputs(stage_outputs, exact, outcomes[0].public, outcomes[0].stages, {"engine": "replicated"})

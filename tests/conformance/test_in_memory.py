@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from engine.analyses.base import STOPS
 from engine.dry_run import plan_ranges
 from engine.party import gate
 from protocols.engine import Declared
@@ -25,6 +26,9 @@ def test_on_shares(case: Case) -> None:
     result, outcomes = on_shares(case, data)
     case.check(result, data.pooled(), case.fields)
     assert len({tuple(outcome.opened) for outcome in outcomes}) == 1
+    plan = prepared(case, data)[0].plan
+    assert set(outcomes[0].opened) <= {"refused", *STOPS, *plan.controls, *(output.name for output in plan.opened)}
+    assert not plan.opened or case.disclosure == "steps"
     assert all(outcome.meter.leakage_log2 <= -40 for outcome in outcomes)
 
 

@@ -214,7 +214,7 @@ def test_the_result_is_the_sum_of_three_shares_with_the_gates_counts(world):
     assert opened.values["table"].tolist() == [[10, 20], [30, 40]]
     assert (opened.n, opened.people, opened.missing, opened.out_of_bounds) == (100, 90, 12, None)
     assert opened.public["beta"].tolist() == [0.5, 0.25]
-    assert opened.iterations == 4
+    assert opened.stages == 4
     assert opened.context["job"] == job.id
     assert opened.context["receipt"].approvals == PARTIES
 

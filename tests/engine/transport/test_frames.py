@@ -10,6 +10,7 @@ import pytest
 
 from engine.transport import messages
 from engine.transport.codes import CHUNK, FRAME_OVERHEAD, WINDOW, LinkCode
+from engine.transport.frames import layout
 from engine.transport.inbox import Inbox
 from engine.transport.outbox import Outbox
 from engine.wire.v1.party_link_pb2 import Credit, Frame, LinkMessage
@@ -29,13 +30,14 @@ def record(running, attempt):
     frames = []
     for receiver, name in enumerate(running.names):
         mesh = running.meshes[name]
-        original = mesh._sessions.on_frame
+        original = mesh._sessions.on_due
 
-        def tap(peer, frame, raw, receiver=receiver, original=original):
-            frames.append((running.names.index(peer), receiver, raw))
-            original(peer, frame, raw)
+        def tap(peer, raw, receiver=receiver, original=original):
+            if LinkMessage.FromString(raw).WhichOneof("body") == "frame":
+                frames.append((running.names.index(peer), receiver, raw))
+            return original(peer, raw)
 
-        mesh._sessions.on_frame = tap
+        mesh._sessions.on_due = tap
 
     def work(link):
         session = link.session()
@@ -47,7 +49,7 @@ def record(running, attempt):
     links = running.open(attempt=attempt)
     running.everybody(work, links)
     for name in running.names:
-        del running.meshes[name]._sessions.on_frame
+        del running.meshes[name]._sessions.on_due
     return frames, links
 
 
@@ -166,13 +168,13 @@ def frame(**changes):
 )
 @pytest.mark.parametrize("early", [False, True])
 def test_a_header_that_the_plan_does_not_hold_is_refused_before_allocation(claim, early):
-    inbox = Inbox()
+    inbox, plan = Inbox(bytes(32)), layout("kind", BYTES.dtype, BYTES.shape)
     wrong = frame(**claim)
     tracemalloc.start()
     try:
-        (inbox.accept(wrong, 1) if early else inbox.expect("kind", BYTES))
+        (inbox.accept(wrong, 1) if early else inbox.expect(plan))
         with pytest.raises(PeerMisbehaved):
-            (inbox.expect("kind", BYTES) if early else inbox.accept(wrong, 1))
+            (inbox.expect(plan) if early else inbox.accept(wrong, 1))
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
@@ -205,11 +207,11 @@ def test_a_malformed_frame_is_no_message(claim):
 def test_a_gap_is_refused(place):
     step, chunk = place
     with pytest.raises(PeerMisbehaved):
-        Inbox().accept(frame(step=step, chunk=chunk, chunks=chunk + 1), 1)
+        Inbox(bytes(32)).accept(frame(step=step, chunk=chunk, chunks=chunk + 1), 1)
 
 
 def test_frames_ahead_of_the_plan_are_held_within_the_window_only():
-    inbox = Inbox()
+    inbox = Inbox(bytes(32))
     for step in range(WINDOW // (CHUNK + FRAME_OVERHEAD)):
         inbox.accept(frame(step=step, shape=[CHUNK], payload=bytes(CHUNK)), step)
     with pytest.raises(PeerMisbehaved, match="window"):
@@ -217,7 +219,7 @@ def test_frames_ahead_of_the_plan_are_held_within_the_window_only():
 
 
 def test_empty_frames_ahead_of_the_plan_count_too():
-    inbox = Inbox()
+    inbox = Inbox(bytes(32))
     room = WINDOW // FRAME_OVERHEAD
     for step in range(room):
         inbox.accept(frame(step=step, shape=[0], payload=b""), step)
@@ -227,7 +229,8 @@ def test_empty_frames_ahead_of_the_plan_count_too():
 
 def test_a_sender_stops_at_its_window_and_goes_on_with_credit():
     outbox, handed_over = Outbox(bytes(32)), []
-    outbox.put("kind", np.zeros(3 * WINDOW, "u1"), lambda: handed_over.append(True))
+    array = np.zeros(3 * WINDOW, "u1")
+    outbox.put(outbox.parcel(layout("kind", array.dtype, array.shape), array), lambda: handed_over.append(True))
     taken = 0
     while not handed_over:
         sent = 0
@@ -254,7 +257,7 @@ def test_a_frame_above_the_chunk_size_costs_the_link(study):
     links = running.open()
     link = running.meshes["cedar"]._links["alder"]
     oversized = LinkMessage(frame=frame(payload=bytes(3 << 20))).SerializeToString()
-    running.loop.call(lambda: (link._control.append(oversized), link._wake.set()))
+    running.loop.call(lambda: (link._control.append(oversized), link._wake()))
     running.loop.wait_until(lambda: running.meshes["alder"].last_error("cedar") is LinkCode.MALFORMED or links[0].ended)
     outcome = running.everybody(lambda each: each.session().exchange("x", {}, {(each.agreement.me + 1) % 3: BYTES}), links)
     assert [type(error) for error in outcome] == [PeerLost] * 3

@@ -217,10 +217,10 @@ def test_a_peer_that_takes_nothing_loses_the_link(study):
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_message_or_refused(raw):
     try:
-        message = messages.decode(raw)
+        name, _ = messages.decode(raw)
     except PeerMisbehaved:
         return
-    assert message.WhichOneof("body")
+    assert name
 
 
 ROUTES = [f"<route {i}>".encode() for i in range(3)]
@@ -281,7 +281,7 @@ def test_no_message_raises_anything_but_misbehaviour(hostile, bodies):
             filled = {key: known.get(bytes(v), v) if isinstance(v, bytes) else v for key, v in fields.items()}
             raw = LinkMessage(**{name: filled}).SerializeToString()
             try:
-                alder._handle(alder._links["cedar"], messages.decode(raw), raw)
+                alder._handle(alder._links["cedar"], raw)
             except PeerMisbehaved:
                 return
 
