@@ -185,13 +185,15 @@ def test_any_ring_element_out_of_range_is_seen() -> None:
 
 def test_only_what_was_declared_opens() -> None:
     mpc = Plaintext()
-    one, stage = mpc.constant(1, frac=0), Stage("s", (), ("singular",), outputs=(Output("n", (), "count", frac=0),))
+    one = mpc.constant(1, frac=0)
+    stage = Stage("s", stops=("singular",), outputs=(Output("n", (), "count", frac=0),))
     gate.check_declared(stage, Step({"singular": one}, outputs={"n": one}))
     wrong = [
         Step({"singular": one}, outputs={"n": one, "m": one}),
         Step({"singular": one}),
         Step({}, outputs={"n": one}),
-        Step({"singular": one}, {"gamma": one}, {"n": one}),
+        Step({"singular": one}, opened={"gamma": one}, outputs={"n": one}),
+        Step({"singular": one}, controls={"converged": one}, outputs={"n": one}),
         Step({"singular": one}, outputs={"n": mpc.constant(1.0)}),
         Step({"singular": one}, outputs={"n": mpc.constant(np.ones(2, np.int64), frac=0)}),
         Step({"singular": one}, outputs={"n": mpc.constant(1, limbs=2, frac=0)}),

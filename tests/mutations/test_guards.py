@@ -149,6 +149,27 @@ MUTATIONS = [
         "tests/engine/test_gate.py::test_only_what_was_declared_opens",
     ),
     Mutation(
+        "declared-controls-only",
+        "engine/party/gate.py",
+        "    _compare(controls, step.controls)\n",
+        "",
+        "tests/engine/test_gate.py::test_only_what_was_declared_opens",
+    ),
+    Mutation(
+        "rows-agree-with-sums",
+        "engine/analyses/glm_hidden.py",
+        "return negation(mpc, mpc.reshape(inside, ()))",
+        "return negation(mpc, mpc.reshape(inside * 0 + 1, ()))",
+        "tests/engine/analyses/test_logistic.py::test_a_hospital_whose_rows_are_not_its_sums_is_found",
+    ),
+    Mutation(
+        "rows-padded-to-the-band",
+        "engine/party/runner.py",
+        "    out = np.zeros(each.shape, dtype=values.dtype)\n    out[: len(values)] = values\n    return out",
+        "    return values",
+        "tests/engine/party/test_shared_rows.py::test_sizes_do_not_tell_how_many_rows_are_used",
+    ),
+    Mutation(
         "spec-signature",
         "engine/spec.py",
         "canonical.verify(public_key, DOMAIN, self.data, self.signature)",
@@ -179,7 +200,7 @@ MUTATIONS = [
     Mutation(
         "frames-in-the-plan",
         "engine/transport/inbox.py",
-        "if header != (self._kind, self._dtype, self._shape, self._chunks, self._next) or len(frame.payload) != stop - start:",
+        "if header != (plan.kind, plan.dtype, plan.shape, plan.chunks, self._next) or len(frame.payload) != stop - start:",
         "if len(frame.payload) != stop - start:",
         "tests/engine/transport/test_frames.py::test_a_header_that_the_plan_does_not_hold_is_refused_before_allocation",
     ),
