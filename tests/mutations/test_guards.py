@@ -101,6 +101,27 @@ MUTATIONS = [
         "tests/protocols/test_sums.py::test_three_colluding_parties_see_totals_only",
     ),
     Mutation(
+        "clamp-of-a-linear-predictor",
+        "protocols/numeric/logistic.py",
+        "1 - 2 * negative - over + under",
+        "1 - 2 * negative",
+        "tests/protocols/test_logistic.py::test_the_clear_agrees_with_scipy",
+    ),
+    Mutation(
+        "clamp-of-an-exponent",
+        "protocols/numeric/exponential.py",
+        "mpc.bounded(1 - over - under, 1,",
+        "mpc.bounded(1 - under, 1,",
+        "tests/protocols/test_exponential.py::test_both_engines_agree_with_numpy",
+    ),
+    Mutation(
+        "room-of-a-blurred-comparison",
+        "protocols/planned.py",
+        "(x.bound + (2 << blur) - 2).bit_length()",
+        "x.bound.bit_length()",
+        "tests/protocols/test_comparison.py::test_a_blur_must_leave_room",
+    ),
+    Mutation(
         "counter",
         "protocols/prf.py",
         "self._block += blocks",
