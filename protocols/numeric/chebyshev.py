@@ -91,9 +91,14 @@ def evaluate(mpc: Engine, x: Secret, functions: Sequence[Series]) -> Secret:
     b, after = mpc.truncate(A[-1], x.frac), None
     for j in range(m - 2, -1, -1):
         b = mpc.bounded(b, peaks[j + 1], RANGE)
-        addend = A[j] if after is None else A[j] - mpc.rescale_up(after, 2 * x.frac)
+        addend = A[j] if after is None else _less(mpc, A[j], after)
         b, after = mpc.mul_add(twice_y if j else y, b, addend, frac=x.frac), b
     return mpc.bounded(b, peaks[0], RANGE)
+
+
+def _less(mpc: Engine, A: Secret, b: Secret) -> Secret:
+    """A - b, A having twice b's fractional bits. Local, in one pass."""
+    return mpc.combine([A, replace(b, frac=A.frac)], [[1, -1 << b.frac]], [0])[0]
 
 
 def _polynomials(mpc: Engine, x: Secret, k: int) -> Secret:
