@@ -107,6 +107,7 @@ class Plan:
     rows_log2: int  # public: all hospitals' tables together hold at most 2^rows_log2 rows
     bands: tuple[int, ...] = ()  # public: the rows to which each hospital pads what it shares row by row
     controls: tuple[str, ...] = ()  # control bits that any stage may open, beside the stops
+    shares_rows: bool = False  # hospitals share rows: two compute parties together could read them
     opened: tuple[Output, ...] = ()
     max_stages: int = 1
 

@@ -102,7 +102,7 @@ class HiddenFit:
             raise SpecError(f"{name} in `result` mode needs the rows of each hospital's table in the charter")
         extreme = (Output("extreme", (), "flag", frac=0),) if isinstance(family, Binomial) else ()
         outputs = glm_result.outputs(model, family, *extreme)
-        return cls(name, model, family, model.plan(outputs, (), MOST_STEPS + 2, CONTROLS))
+        return cls(name, model, family, model.plan(outputs, (), MOST_STEPS + 2, CONTROLS, shares_rows=True))
 
     @property
     def _on_shares(self) -> SharedFamily:

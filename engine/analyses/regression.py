@@ -95,7 +95,12 @@ class Model:
         return np.empty(0, dtype=np.int64)
 
     def plan(
-        self, outputs: tuple[Output, ...], opened: tuple[Output, ...] = (), max_stages: int = 1, controls: tuple[str, ...] = ()
+        self,
+        outputs: tuple[Output, ...],
+        opened: tuple[Output, ...] = (),
+        max_stages: int = 1,
+        controls: tuple[str, ...] = (),
+        shares_rows: bool = False,
     ) -> Plan:
         return Plan(
             columns=self.columns,
@@ -109,6 +114,7 @@ class Model:
             bands=self.limits.bands,
             max_stages=max_stages,
             controls=controls,
+            shares_rows=shares_rows,
         )
 
     def _cells(self) -> tuple[Cell, ...]:

@@ -12,6 +12,7 @@ log_level = "info"               # optional: debug, info, warning, error
 [policy]
 approve = "by-hand"              # or "automatic": questions that a rule below covers need no operator
 steps = false                    # allow questions that open coefficients to the parties after each step
+share_rows = true                # allow questions for which rows, not sums alone, are shared among the three compute parties
 
 [[policy.automatic]]
 researcher = "ana"
@@ -87,6 +88,7 @@ class PolicySection(_Section):
 
     approve: Literal["by-hand", "automatic"] = "by-hand"
     steps: bool = False
+    share_rows: bool = True
     automatic: list[AutomaticRule] = Field(default_factory=list)
     floors: FloorsSection = FloorsSection()
 

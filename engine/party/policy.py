@@ -94,8 +94,11 @@ def compile_question(spec: Spec, charter: Charter) -> Question:
 
 
 def decide(question: Question, policy: PolicySection) -> Decision:
-    """`steps` without this policy's leave is refused; what an automatic rule covers is approved; the operator has the rest."""
+    """`steps` or shared rows without this policy's leave are refused; what an automatic rule covers is approved; the operator has
+    the rest."""
     if question.spec.disclosure == "steps" and not policy.steps:
+        return Decision.REFUSE
+    if question.analysis.plan.shares_rows and not policy.share_rows:
         return Decision.REFUSE
     if policy.approve == "automatic" and any(covers(rule, question) for rule in policy.automatic):
         return Decision.APPROVE

@@ -109,8 +109,8 @@ class _Run:
         state = self.analysis.start()
         while self.outcome.stages < self.plan.max_stages:
             stage = self.analysis.stage(state)
-            if not set(stage.controls) <= set(self.plan.controls):
-                raise MisuseError("a stage opens control bits that the plan does not declare")
+            if not set(stage.controls) <= set(self.plan.controls) or (stage.rows and not self.plan.shares_rows):
+                raise MisuseError("a stage shares rows or opens control bits that the plan does not declare")
             first = self.outcome.stages == 0
             self.work.progress(f"{stage.name} {state.iteration}" if state.iteration else stage.name)
             declared = (*guard, *stage.contributed) if first else stage.contributed

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,8 @@ class FakeAnalysis:
             dictionary[column]
         columns = tuple(question.columns)
         self.plan = Plan(columns, columns, (), 0, (columns,), (Output("mean", (1,), "aggregate"),), limits.rows_log2)
+        if question.formula == "on rows ~":
+            self.plan = replace(self.plan, shares_rows=True)
 
 
 class FakeSource:

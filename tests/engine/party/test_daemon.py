@@ -282,6 +282,21 @@ def test_a_refusal_reaches_a_party_that_receives_the_question_later() -> None:
     scenario(body)
 
 
+def test_a_hospital_that_shares_no_rows_refuses_for_all() -> None:
+    async def body(s: Study) -> None:
+        await s.start("um", "iu")
+        await s.start("uk", policy=PolicySection(share_rows=False))
+        await s.linked()
+        on_rows, on_sums = s.ask(formula="on rows ~"), s.ask()
+        for signed in (on_rows, on_sums):
+            await s.submit(signed)
+        assert await s.ends(on_rows.job_id) == [("refused", "policy", "uk")] * 3
+        shown = await s.admin("uk").ShowJob(admin_pb2.AdminJobReference(job=on_sums.job_id))
+        assert shown.state == "verified"
+
+    scenario(body)
+
+
 def test_the_socket_is_the_operators_alone() -> None:
     async def body(s: Study) -> None:
         await s.start("um")

@@ -1,6 +1,7 @@
 """Who may ask what: signatures over exact bytes, the charter's limits, a party's own policy."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -141,6 +142,9 @@ def test_without_rules_the_operator_decides(study: Study) -> None:
         (automatic(), {"disclosure": "steps"}, Decision.REFUSE),
         (EVERYTHING, {"disclosure": "steps"}, Decision.APPROVE),
         (PolicySection(steps=True), {"disclosure": "steps"}, Decision.ASK),
+        (PolicySection(), {"formula": "on rows ~"}, Decision.ASK),
+        (PolicySection(share_rows=False), {"formula": "on rows ~"}, Decision.REFUSE),
+        (PolicySection(share_rows=False), {}, Decision.ASK),
     ],
 )
 def test_an_automatic_rule_covers_researcher_analysis_and_every_column(
@@ -165,6 +169,8 @@ def test_a_question_reads_as_plain_language(study: Study) -> None:
     text = describe_question(question, plan)
     for part in ("ana asks", "age, indo", "for whom age >= 18", "intermediate coefficients"):
         assert part in text
+    assert "two of which together could read them" not in text
+    assert "two of which together could read them" in describe_question(question, replace(plan, shares_rows=True))
     openings = describe_openings(plan)
     assert any("to the researcher: mean" in line for line in openings)
     assert any("to the researcher: people" in line for line in openings)
