@@ -7,16 +7,16 @@ and half = exp((eta - U) / 2) = exp(32/5 (x - 1)) a Chebyshev series of degree 1
 exp((U - eta) / 2) is the square of a series of degree 14, from the same x. Domain: any eta within its stated bound; beyond, the
 clamp answers with the value at the edge and says so; within 2^-20 of an edge it may act or not. Error: half 5e-8 as a rule
 (1.5e-8 without truncations), less than 1.3e-7 if all of them erred together, value twice as much; inverse_half 2^-7 and 2^-17 of
-itself. Rounds: a comparison (7 for |eta - U| < 4000) and 8; inverse_half 7. Bytes: for each eta two comparisons and 10
+itself. Rounds: a comparison at 8 bits less than its width and 8; inverse_half 7. Bytes: for each eta two comparisons and 10
 truncations; inverse_half 8 truncations. Leaks 2^-64 an eta.
 
 exp: with t = x / 16 in [-1, 1], a relabelling, exp(x) = exp(t / 2)^32: a Chebyshev series of degree 15 (its remainder is below
 2^-74) at 68 fractional bits and five squarings. Domain [-16, 16]; beyond, the clamp answers with exp(+-16) and says so.
-Error: relative 2^-58, and 3 units. Rounds: a clamp (10 or 11), 6 and 5. Bytes: a clamp and 12 truncations an element.
+Error: relative 2^-58, and 3 units. Rounds: a clamp, 6 and 5. Bytes: a clamp and 12 truncations an element.
 
 log: with x = v 2^e (normalise.py), log x = log v + e log 2; log v is a Chebyshev series of degree 27 in 4v - 3 in [-1, 1), whose
 remainder falls by 3 + sqrt(8) a degree, to 2^-74; e log 2 is a public function of e. Domain: smallest <= x <= its stated bound;
-smaller numbers, also negative ones, count as `smallest`, and say so. Error: 2^-58. Rounds: a comparison (9 or 10), 1 and 7.
+smaller numbers, also negative ones, count as `smallest`, and say so. Error: 2^-58. Rounds: a comparison, 1 and 7.
 Bytes: the comparisons of normalise.py and 11 truncations an element.
 
 Adversary: one semi-honest compute party. Leaks nothing but the masked openings.

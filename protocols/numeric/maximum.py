@@ -4,7 +4,7 @@ Neighbours are compared and the larger of each pair goes on; one that is left ov
     max(x, y) = y + [y < x] (x - y).
 Domain: any values within their stated bound, twice which must fit the ring. Exact.
 Adversary: one semi-honest compute party. Leaks nothing: comparisons and exact products open no value.
-Rounds: ceil(log2 n) times a comparison (8 or 9 up to 129 bits) and 1, for n values along the axis, whatever the other axes hold.
+Rounds: ceil(log2 n) times a comparison and 1, for n values along the axis, whatever the other axes hold.
 Bytes: n - 1 comparisons and exact products for each maximum.
 """
 

@@ -8,7 +8,7 @@ e = lo + 1 stand for x = 2^lo, with `below` set, whatever x is. hi is where the 
 
 Domain: 2^lo <= x <= its stated bound, -60 <= lo. Error: 2 units in v.
 Adversary: one semi-honest compute party. Leaks nothing but one masked opening an element, of 64 + 2 (hi - lo) bits at most.
-Rounds: a comparison (9 or 10) and 1. Bytes: hi - lo comparisons and one truncation an element.
+Rounds: a comparison and 1. Bytes: hi - lo comparisons and one truncation an element.
 """
 
 from __future__ import annotations

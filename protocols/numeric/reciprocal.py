@@ -9,7 +9,7 @@ Domain: smallest <= x <= its stated bound; smaller numbers, also negative ones, 
 Range: |r_k| <= 2, 0 <= y_k <= 1 after the first step, since 1 - y_(k+1) = (1 - y_k)^2; |y_0| <= 1.06.
 Error: relative 2^-58, and 3 units.
 Adversary: one semi-honest compute party. Leaks nothing but the masked openings.
-Rounds: a comparison (9 or 10) and 7. Bytes: the comparisons of normalise.py and 11 truncations an element.
+Rounds: a comparison and 7. Bytes: the comparisons of normalise.py and 11 truncations an element.
 """
 
 from __future__ import annotations

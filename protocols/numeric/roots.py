@@ -10,7 +10,7 @@ Domain: smallest <= x <= its stated bound; smaller numbers, also negative ones, 
 Range: |g_k|, |2 h_k| <= 1.5 and |d| <= 1/16, from the start on.
 Error: relative 2^-58, and 3 units.
 Adversary: one semi-honest compute party. Leaks nothing but the masked openings.
-Rounds: a comparison (9 or 10) and 11. Bytes: the comparisons of normalise.py and 17 truncations an element.
+Rounds: a comparison and 11. Bytes: the comparisons of normalise.py and 17 truncations an element.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ import pytest
 import native
 from protocols.engine import LARGE, SMALL, SMALL_FRAC, Engine, Secret
 from protocols.errors import MisuseError
-from protocols.numeric.exponential import SPAN, exponential, inverse_half
+from protocols.numeric.exponential import BLUR, SPAN, exponential, inverse_half
 from protocols.plaintext import Plaintext
+from protocols.replicated import cost
 from protocols.session import Meter
 from tests.protocols.three_parties import Opened, in_the_clear, on_shares
 from tests.protocols.worst import Worst
@@ -78,7 +79,8 @@ def test_what_is_stored_stays_below_28_bits() -> None:
 def test_rounds_bytes_and_leak_are_the_plan() -> None:
     _, plan = in_the_clear(program)
     meters = shared()[1]
-    assert plan.cost.rounds == 1 + 7 + 8 + 7  # 1 to share eta anew
+    comparison = cost.negative((2, len(ETA), SMALL), 39 - BLUR).rounds  # |eta - U| + 25.6 < 2^11, at 28 fractional bits
+    assert plan.cost.rounds == 1 + comparison + 8 + 7  # 1 to share eta anew
     assert [m.rounds for m in meters] == [plan.cost.rounds] * 3
     assert tuple(m.bytes_sent for m in meters) == plan.cost.sent
     assert all(m.leakage == plan.meter.leakage for m in meters)

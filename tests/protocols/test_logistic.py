@@ -11,8 +11,9 @@ from scipy.special import expit
 import native
 from protocols.engine import LARGE, SMALL, SMALL_FRAC, Engine, Secret
 from protocols.errors import MisuseError
-from protocols.numeric.logistic import LIMIT, fold, logistic, mean_and_slope, pearson_roots, sigmoid, softplus
+from protocols.numeric.logistic import BLUR, LIMIT, fold, logistic, mean_and_slope, pearson_roots, sigmoid, softplus
 from protocols.plaintext import Plaintext
+from protocols.replicated import cost
 from protocols.session import Meter
 from tests.protocols.three_parties import Opened, in_the_clear, on_shares
 from tests.protocols.worst import Worst
@@ -124,7 +125,8 @@ def test_any_shape() -> None:
 def test_rounds_bytes_and_leak_are_the_plan() -> None:
     _, plan = in_the_clear(program)
     meters = shared()[1]
-    assert plan.cost.rounds == 2 + 7 + 1 + 8 + 9 + 8  # 2 to share eta and y anew
+    comparison = cost.negative((3, len(ETA), SMALL), 39 - BLUR).rounds  # |eta| + L < 2^10, at 28 fractional bits
+    assert plan.cost.rounds == 2 + comparison + 1 + 8 + 9 + 8  # 2 to share eta and y anew
     assert [m.rounds for m in meters] == [plan.cost.rounds] * 3
     assert tuple(m.bytes_sent for m in meters) == plan.cost.sent
     assert all(m.leakage == plan.meter.leakage for m in meters)
