@@ -34,6 +34,9 @@ class Cost:
 NOTHING = Cost(0, (0, 0, 0))
 MASKED_AT_MOST_LOG2 = -49.0  # what one masked opening may leak: 2^9 of them stay within a job's 2^-40
 
+MOST_BLOCK_BITS = 12
+SMALL_MESSAGE = 1 << 18  # bytes that a round saved is worth
+
 
 def reshare(shape: tuple[int, ...]) -> Cost:
     """A product without truncation (also select): one element from each party."""
@@ -147,15 +150,32 @@ def _and(words: int) -> Cost:
     return Cost(1, (8 * words, 8 * words, 8 * words))
 
 
-def _sign(words: int, bits: int) -> Cost:
-    """The cross product of the addends' bits, then one exchange for each level of the tree."""
-    total = Cost(1, (8 * words * (2 * bits - 1), 8 * words * (bits - 1), 8 * words * (bits - 1)))
-    blocks = bits - 1
+def block_bits(words: int, bits: int) -> int:
+    """How many bits of the addends are one block in the first round of a comparison at this width (compare.py).
+
+    As many as save a round, as long as what party 0 then sends at once is small; 2 for many numbers.
+    """
+    most = max(1, min(MOST_BLOCK_BITS, bits - 1))
+    allowed = [size for size in range(1, most + 1) if size <= 2 or _cross_product(words, bits, size).sent[0] <= SMALL_MESSAGE]
+    return min(allowed, key=lambda size: ((-(-(bits - 1) // size) - 1).bit_length(), _sign(words, bits, size).sent[0]))
+
+
+def _sign(words: int, bits: int, size: int | None = None) -> Cost:
+    """The cross product of the addends' bits in blocks, then one exchange for each level of the tree."""
+    size = block_bits(words, bits) if size is None else size
+    total = _cross_product(words, bits, size)
+    blocks = -(-(bits - 1) // size)
     while blocks > 1:
         pairs = blocks // 2
         total += _and((2 * pairs - 1) * words)
         blocks -= pairs
     return total
+
+
+def _cross_product(words: int, bits: int, size: int) -> Cost:
+    blocks = -(-(bits - 1) // size)
+    help_with_it = 8 * words * (2 * blocks - 1)
+    return Cost(1, (8 * words * (2 * ((1 << size) - 1) * blocks + 1), help_with_it, help_with_it))
 
 
 def _bits_to_ring(shape: tuple[int, ...]) -> Cost:

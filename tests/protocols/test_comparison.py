@@ -48,6 +48,22 @@ def test_sign_of_values_shared_at_random() -> None:
     held_to_both(program, values < 0)
 
 
+@pytest.mark.parametrize("n", [1, 100, 8000])
+@pytest.mark.parametrize("bits", [2, 3, 9, 40, 256])
+def test_sign_in_blocks_of_any_size(n: int, bits: int) -> None:
+    """Few numbers are compared in large blocks, many in pairs of bits, from components whose carries run far."""
+    rng = np.random.default_rng([n, bits])
+    top = 2 ** (min(bits, 60) - 1) - 1
+    values = rng.integers(-top, top, size=n, endpoint=True)
+    values[: n // 2] = rng.integers(-min(2, top), min(2, top), size=n // 2, endpoint=True)
+
+    def program(mpc: Engine) -> dict[str, Secret]:
+        x = mpc.mul(mpc.constant(values, frac=0), mpc.constant(1, frac=0))
+        return {"x": mpc.is_negative(replace(x, bound=top), bits=bits)}
+
+    held_to_both(program, values < 0)
+
+
 @pytest.mark.parametrize(("limbs", "bits", "blur"), [(SMALL, 40, 8), (SMALL, 12, 9), (SMALL, 128, 1), (LARGE, 66, 32)])
 def test_a_blurred_sign_errs_just_above_zero_only(limbs: int, bits: int, blur: int) -> None:
     """At the edges of the blur and of the width, with components whose low bits carry and with such as do not."""

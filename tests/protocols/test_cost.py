@@ -167,10 +167,23 @@ def test_contributions_cost_what_they_declare(hospitals: tuple[int, ...]) -> Non
     assert all(outcome.meters[h].bytes_sent == cost.outsider(13, LARGE) for h in hospitals if h > 2)
 
 
-def test_comparison_of_64_bits_takes_eight_rounds() -> None:
-    assert cost.negative((1, SMALL), 64).rounds == 8
-    assert cost.negative((1, LARGE), 256).rounds == 10
-    assert cost.none_negative((1, LARGE)).rounds == 11
+def test_comparison_of_64_bits_takes_seven_rounds_and_fewer_for_few() -> None:
+    assert cost.negative((10**6, SMALL), 64).rounds == 7
+    assert cost.negative((10**6, LARGE), 256).rounds == 9
+    assert cost.negative((1, SMALL), 64).rounds == 5
+    assert cost.negative((600, LARGE), 256).rounds == 8
+    assert cost.negative((1, LARGE), 12).rounds == 2
+    assert cost.none_negative((1, LARGE)).rounds == 8
+
+
+@pytest.mark.parametrize("bits", [2, 3, 40, 256])
+@pytest.mark.parametrize("words", [1, 10, 1000])
+def test_blocks_are_larger_only_where_that_is_cheap(words: int, bits: int) -> None:
+    size = cost.block_bits(words, bits)
+    assert 1 <= size < bits
+    assert size <= 2 or 8 * words * 2 * (2**size - 1) * -(-(bits - 1) // size) <= cost.SMALL_MESSAGE
+    if words == 1000:
+        assert size == min(2, bits - 1)
 
 
 def inverse_program(mpc: Engine) -> dict[str, Secret]:
