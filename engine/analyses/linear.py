@@ -5,8 +5,7 @@ JOINT    gamma = (Z'Z)^-1 Z'y, residual and total sums of squares, (Z'Z)^-1 or t
 RESULT   everything else, with statsmodels' definitions
 
 Everything is computed divided by n (times the public power of two N / P, see normalise.py). Leaks: the outputs.
-Rounds (replicated): about 92 with vcov="model", of which the inverse takes 60; the gate adds about 20; robust covariances about
-25.
+Rounds (replicated): 43 at 20 columns with vcov="model", of which the inverse takes 27; the gate adds 11; robust covariances 17.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy as np
 
 from engine.analyses import least_squares, linear_result, sandwich
 from engine.analyses.base import Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
-from engine.analyses.bits import any_of
+from engine.analyses.bits import any_of, power_of_bits
 from engine.analyses.moments import PairSums, ProductSums, Symmetric, with_constant
 from engine.analyses.normalise import declare_count, declare_sum, scaled, secret_factor_and_empty
 from engine.analyses.question import Limits, Question
@@ -28,8 +27,9 @@ from engine.data.rows import Rows
 from engine.dictionary import Dictionary
 from engine.errors import DataError
 from engine.results import OLSResult
-from protocols.engine import Declared, Engine, Secret
-from protocols.numeric.solve import inverse
+from protocols.engine import LARGE_FRAC, Declared, Engine, Secret
+
+PEAK = (1 << LARGE_FRAC) + (1 << 17)  # of means of numbers in [-1, 1], with room for the roundings of hospitals
 
 
 @dataclass(frozen=True)
@@ -104,45 +104,53 @@ class OLS:
         power, absent = secret_factor_and_empty(mpc, totals["n"], totals.get("present"), model.rows_log2)
         products = self._moments.full(mpc, scaled(mpc, totals["moments"], power, model.rows_log2))
         M, b, yy = model.with_absent(mpc, products[:d, :d], absent), products[:d, d:], products[d, d]
-        X, singular = inverse(mpc, M, trace_bound=d)
-        gamma, outside = least_squares.refined(mpc, M, X, b)
-        rss, tss = self._sums_of_squares(mpc, products, M, b, yy, gamma)
-        stops, spread = [singular, outside], model.model_spread(mpc, X)
+        fit = least_squares.fit(mpc, M, b, yy, self._beside(mpc, products, b, yy))
+        gamma = fit.gamma
+        stops, spread = [fit.failures], self._model_spread(mpc, fit)
         if self._robust:
             pairs = scaled(mpc, totals["pairs"], power, model.rows_log2, sandwich.largest_pair(model.vcov))
-            unit = sandwich.unit_of_residuals(mpc, rss)
+            unit = power_of_bits(mpc, fit.below)
             B, outside = sandwich.clamped_middle(mpc, sandwich.middle(mpc, pairs, gamma), unit)
             stops.append(outside)
-            spread |= sandwich.spread(mpc, model, X, B)
+            spread |= sandwich.spread(mpc, model, fit.X, B, self._rows(mpc, fit))
         outputs = {
             "n": totals["n"],
             "gamma": mpc.reshape(gamma, (d,)),
-            "rss": rss,
-            "tss": tss,
-            "condition": least_squares.squared_condition(mpc, M, X),
+            "rss": fit.rss,
+            "tss": yy if fit.products.shape == (0,) else fit.products[0] - fit.products[1],
+            "condition": fit.condition,
             **spread,
             **({"absent": absent} if absent is not None else {}),
         }
         return Step(stops={"singular": any_of(mpc, stops)}, outputs=outputs)
 
-    def _sums_of_squares(
-        self, mpc: Engine, products: Secret, M: Secret, b: Secret, yy: Secret, gamma: Secret
-    ) -> tuple[Secret, Secret]:
-        """Residual and total: y'y - gamma'(2b - M gamma), and y'y, or n y'y - (sum y)^2 with a constant. Two rounds.
+    def _beside(self, mpc: Engine, products: Secret, b: Secret, yy: Secret) -> least_squares.Beside:
+        """The formula's intercept row, the factors of n y'y and (sum y)^2 in a model with a constant, the unit of robust sums."""
+        intercept, constant = self.model.design.intercept, self.model.constant_columns
+        t = np.zeros(self.model.size) if intercept is None else self.model.intercept_row[0]
+        n, y = mpc.sum(products[constant, constant]), mpc.sum(b[constant, 0])
+        n, y = (mpc.bounded(each, PEAK, "n P <= N and |y| <= 1") for each in (n, y))
+        used = slice(None if len(constant) else 0)
+        thresholds = sandwich.THRESHOLDS if self._robust else np.empty(0)
+        return least_squares.Beside(t, (mpc.stack([n, y])[used], mpc.stack([yy, y])[used]), thresholds)
 
-        The first errs by the square of gamma's error only.
-        """
-        d = self.model.size
-        constant = self.model.constant_columns
-        left, right = [gamma], [b + b - M @ gamma]
-        if len(constant):
-            n = mpc.sum(products[constant, constant])
-            y = mpc.sum(b[constant, 0])
-            left += [mpc.reshape(mpc.stack([n, y]), (2, 1))]
-            right += [mpc.reshape(mpc.stack([yy, y]), (2, 1))]
-        terms = mpc.reshape(mpc.mul(mpc.concat(left), mpc.concat(right)), (d + 2 * bool(len(constant)),))
-        rss = yy - mpc.sum(terms[:d])
-        return rss, terms[d] - terms[d + 1] if len(constant) else yy
+    def _rows(self, mpc: Engine, fit: least_squares.Fit) -> Secret:
+        """regression.Model.reported_rows from what the fit has brought."""
+        i = self.model.design.intercept
+        if i is None:
+            return fit.narrow
+        return mpc.concat([part for part in (fit.narrow[:i], fit.row, fit.narrow[i + 1 :]) if part.shape[0]])
+
+    def _model_spread(self, mpc: Engine, fit: least_squares.Fit) -> dict[str, Secret]:
+        """regression.Model.model_spread from the t'X t that the fit has brought."""
+        model, i = self.model, self.model.design.intercept
+        if self.model.cov_params and not self._robust:
+            return {"covariance": fit.X}
+        index = np.arange(model.size)
+        variance = fit.X[index, index]
+        if i is not None:
+            variance = mpc.concat([part for part in (variance[:i], fit.quadratic, variance[i + 1 :]) if part.shape[0]])
+        return {"model_variance" if self._robust else "variance": variance}
 
     # -- RESULT ---------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.analyses.bits import power_of_bits
 from engine.analyses.moments import Symmetric
 from engine.analyses.regression import MOST_ROWS_OF_A_PERSON, X_FRAC, Model, tight_inverse
 from protocols.engine import LARGE_FRAC, Engine, Secret
@@ -23,6 +22,7 @@ PAIR_FRAC = {
     "cluster": 78,
 }  # as many as the masked openings' budget allows (GAMMA_LIMIT squared beside them)
 LEAST_LOG2 = 40  # a residual mean square below 2^-40 of the response's range counts as 2^-40
+THRESHOLDS = 2.0 ** -np.arange(1, LEAST_LOG2 + 1)  # of rss: how many it is below gives the unit
 MIDDLE_LIMIT = 2.0 * MOST_ROWS_OF_A_PERSON
 
 
@@ -44,15 +44,8 @@ def middle(mpc: Engine, pairs: Secret, gamma: Secret) -> Secret:
     return Symmetric(d).full(mpc, mpc.reshape(B, (len(j),)))
 
 
-def unit_of_residuals(mpc: Engine, rss: Secret) -> Secret:
-    """The power of two Q with rss < 1 / Q, at most 2^40. One comparison."""
-    thresholds = 2.0 ** -np.arange(1, LEAST_LOG2 + 1)
-    repeated = mpc.reshape(rss, (1,))[np.zeros(LEAST_LOG2, dtype=np.int64)]
-    return power_of_bits(mpc, mpc.less_than(repeated, thresholds))
-
-
 def public_unit(rss_units: int) -> int:
-    """The same from the opened rss, in units of 2^-64."""
+    """The power of two Q with rss < 1 / Q, at most 2^40, from the opened rss in units of 2^-64."""
     return 1 << sum(rss_units < 1 << (LARGE_FRAC - k) for k in range(1, LEAST_LOG2 + 1))
 
 
@@ -61,13 +54,16 @@ def clamped_middle(mpc: Engine, B: Secret, unit: Secret | None = None) -> tuple[
     return mpc.clamp(B if unit is None else mpc.mul(B, unit), MIDDLE_LIMIT)
 
 
-def spread(mpc: Engine, model: Model, X: Secret, B: Secret) -> dict[str, Secret]:
-    """X B X, or its diagonal in the formula's own coordinates, as the output that the model declares."""
+def spread(mpc: Engine, model: Model, X: Secret, B: Secret, rows: Secret | None = None) -> dict[str, Secret]:
+    """X B X, or its diagonal in the formula's own coordinates, as the output that the model declares.
+
+    `rows`: `Model.reported_rows`, where the caller has them.
+    """
     X = tight_inverse(mpc, X)
     if model.cov_params:
         X = mpc.truncate(X, LARGE_FRAC - X_FRAC)
         return {"covariance": mpc.matmul(mpc.matmul(X, B, frac=X_FRAC), X, frac=LARGE_FRAC)}
-    rows = model.reported_rows(mpc, X)
+    rows = model.reported_rows(mpc, X) if rows is None else rows
     products = mpc.mul(mpc.matmul(rows, B, frac=X_FRAC), rows, frac=LARGE_FRAC)
     return {"variance": mpc.sum(products, 1)}
 
