@@ -154,6 +154,20 @@ def transport(
 
 
 @app.command()
+def local(
+    rows: Rows = None,
+    columns: Annotated[int, typer.Option(min=1, help="Predictors.")] = 10,
+    repeat: Repeat = 3,
+    as_json: Json = False,
+) -> None:
+    """One hospital's own part of an OLS question, from a Parquet file: streaming, checks, digest and sums, in a process."""
+    from benchmarks import local as bench
+    from benchmarks import table
+
+    table.show((row for n in rows or [10_000, 10_000_000] for row in bench.measure(n, columns, repeat)), as_json)
+
+
+@app.command()
 def growth(
     axis: Annotated[list[str] | None, typer.Option(help="n, d, parties, rtt; all by default.")] = None,
     question: Annotated[list[str] | None, typer.Option(help="ols and logit by default.")] = None,
