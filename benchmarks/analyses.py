@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def measure(
 ) -> Iterator[Row]:
     """Each question `repeat` times in one study, the median by seconds; those that iterate, in each mode; peers in turn."""
     with tempfile.TemporaryDirectory() as folder, (sandbox := setting.sandbox(Path(folder))) as study:
-        QUESTIONS["crosstab"].ask(study, setting.columns, RESULT, setting.engine)  # connections are made before anything is timed
+        with suppress(UnseenError):  # a refusal too has made the connections, which is all that this is for
+            QUESTIONS["crosstab"].ask(study, setting.columns, RESULT, setting.engine)
         for name in questions:
             pooled = QUESTIONS[name].pooled(setting.frame, setting.columns)
             for mode in modes if QUESTIONS[name].iterative else (RESULT,):

@@ -87,9 +87,9 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
             both.create_task(take_in())
             both.create_task(give_out())
     except* OSError:
-        pass  # an end of the connection was reset; the other is closed below
+        pass  # one end was reset; the other learns of it
     with suppress(OSError):
-        writer.close()
+        writer.write_eof()  # the other direction may go on
 
 
 async def _serve(seconds: float, ports: Mapping[int, int]) -> None:
@@ -100,6 +100,8 @@ async def _serve(seconds: float, ports: Mapping[int, int]) -> None:
             writer.close()
             return
         await asyncio.gather(_pass_on(reader, onward_writer, seconds), _pass_on(onward_reader, writer, seconds))
+        for end in (writer, onward_writer):
+            end.close()
 
     for listen, target in ports.items():
         await asyncio.start_server(partial(relay, target), "127.0.0.1", listen, limit=CHUNK)

@@ -71,8 +71,8 @@ def ratio(ours: Sequence[Row], theirs: Sequence[Row]) -> float | None:
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
-    """Every field that some row has a value for, in the order in which they first appear; `note` comes last."""
-    names = dict.fromkeys(name for each in rows for name, value in each.items() if value is not None)
+    """Every field that some row has a value for, in the order of the rows; `note` comes last."""
+    names = [name for name in dict.fromkeys(n for each in rows for n in each) if any(each.get(name) is not None for each in rows)]
     hidden = {"error_se"} if "error" in names else set()
     return [name for name in names if name not in hidden | {"note"}] + (["note"] if "note" in names else [])
 

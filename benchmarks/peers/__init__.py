@@ -2,8 +2,8 @@
 
 A peer is three processes of `python -m benchmarks.peers.NAME_worker RANK PORT PORT PORT`, on loopback without delay and without
 TLS, which answer requests like our own parties do (trio.py). What a peer's users would write for each work stands in its module.
-Work that it has no function for is skipped with that reason, and so is work that a run on a fiftieth of the rows says would take
-longer than the limit.
+Work that it has no function for is skipped with that reason, and so is work that would take longer than the limit, by two runs on
+a few of the rows.
 """
 
 from __future__ import annotations
@@ -40,17 +40,30 @@ class Peer:
         self.name, self.mode, self.parties = name, MODES[name], PROCESSES.get(name, 3)
         self._python, self._limit = python, limit
         self._trio: Trio | None = None
+        self._verdicts: dict[tuple[str, int, int], Skipped | None] = {}
 
     def prepare(self, name: str, n: int, d: int) -> Skipped | None:
-        """A small run, which warms up and tells how long the whole would take. None: go ahead."""
+        """Small runs, which warm up and tell how long the whole would take. None: go ahead. Asked once for each size."""
+        if (name, n, d) not in self._verdicts:
+            self._verdicts[name, n, d] = self._verdict(name, n, d)
+        return self._verdicts[name, n, d]
+
+    def _verdict(self, name: str, n: int, d: int) -> Skipped | None:
         small = min(n, max(FIRST_ROWS, n // FRACTION))
+        larger = min(n, 3 * small)
         self.run(name, small, d)  # what it compiles and connects at first is not part of the work
-        found = self.run(name, small, d)
-        if isinstance(found, Skipped):
-            return found
-        expected = found["seconds"] * n / small
+        runs = [self.run(name, rows, d) for rows in (small, larger)]
+        for found in runs:
+            if isinstance(found, Skipped):
+                return found
+        seconds = [found["seconds"] for found in runs if not isinstance(found, Skipped)]
+        expected = seconds[1]
+        if larger > small:  # a start that all sizes pay for, and a slope
+            expected += max(0.0, seconds[1] - seconds[0]) / (larger - small) * (n - larger)
         if expected > self._limit:
-            return Skipped(f"would take about {expected:.0f} s, by {small} of {n} rows (error there: {found['error']:.2g})")
+            return Skipped(
+                f"would take about {expected:.0f} s, by {seconds[0]:.2g} s for {small} rows and {seconds[1]:.2g} s for {larger}"
+            )
         return None
 
     def run(self, name: str, n: int, d: int) -> Row | Skipped:
