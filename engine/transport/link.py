@@ -45,14 +45,15 @@ class LinkRefused(Exception):
 class Link:
     """The stream to one authenticated peer."""
 
-    def __init__(self, peer: str, stream: Stream, handle: Callable[[Link, LinkMessage, bytes], None]) -> None:
+    def __init__(self, peer: str, stream: Stream, handle: Callable[[Link, bytes], None]) -> None:
         self.peer = peer
         self._stream = stream
         self._handle = handle
         self._control: deque[bytes] = deque()
         self._outboxes: deque[Outbox] = deque()
-        self._wake = asyncio.Event()
-        self._ending: asyncio.Future[LinkCode] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._idle: asyncio.Future[None] = self._loop.create_future()  # the writer's, until there is something to write
+        self._ending: asyncio.Future[LinkCode] = self._loop.create_future()
         self._over = asyncio.Event()
 
     async def greet(self, charter_id: str) -> None:
@@ -62,18 +63,18 @@ class Link:
             async with asyncio.timeout(GREETING_DEADLINE):
                 await self._stream.write(own)
                 raw = await self._stream.read()
-            theirs = messages.decode(raw) if isinstance(raw, bytes) else LinkMessage()
+            name, theirs = messages.decode(raw if isinstance(raw, bytes) else b"")
         except (TimeoutError, PeerMisbehaved):
             raise LinkRefused(LinkCode.NO_GREETING) from None
         except asyncio.CancelledError:  # gRPC's way to say that the other end cancelled the call
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             raise LinkRefused(LinkCode.CLOSED) from None
-        if theirs.WhichOneof("body") != "hello" or raw == own:
+        if name != "hello" or raw == own:
             raise LinkRefused(LinkCode.NO_GREETING)
-        if theirs.hello.protocol_version != PROTOCOL_VERSION:
+        if theirs.protocol_version != PROTOCOL_VERSION:
             raise LinkRefused(LinkCode.OTHER_VERSION)
-        if theirs.hello.charter.hex() != charter_id:
+        if theirs.charter.hex() != charter_id:
             raise LinkRefused(LinkCode.OTHER_CHARTER)
 
     async def run(self, hang_up: Callable[[], Awaitable[None]] | None = None) -> LinkCode:
@@ -105,14 +106,14 @@ class Link:
             self.close(LinkCode.SLOW)
             return
         self._control.append(message.SerializeToString())
-        self._wake.set()
+        self._wake()
 
     def offer(self, outbox: Outbox) -> None:
         """Let `outbox` take its turn if it has something that may be sent now."""
         if outbox.sendable and not outbox.queued:
             outbox.queued = True
             self._outboxes.append(outbox)
-            self._wake.set()
+            self._wake()
 
     @property
     def congested(self) -> bool:
@@ -123,11 +124,11 @@ class Link:
         """End the link after what is queued in small messages."""
         if not self._ending.done():
             self._ending.set_result(code)
-            self._wake.set()
+            self._wake()
 
     async def _read(self) -> None:
         while (raw := await self._stream.read()) is not grpc.aio.EOF:
-            self._handle(self, messages.decode(raw), raw)
+            self._handle(self, raw)
 
     async def _write(self) -> None:
         while True:
@@ -137,8 +138,12 @@ class Link:
             elif self._ending.done():
                 return
             else:
-                await self._wake.wait()
-                self._wake.clear()
+                self._idle = self._loop.create_future()
+                await self._idle
+
+    def _wake(self) -> None:
+        if not self._idle.done():
+            self._idle.set_result(None)
 
     def _next_message(self) -> bytes | None:
         if self._control:

@@ -20,7 +20,7 @@ import grpc
 from engine.charter import Charter
 from engine.errors import NotAuthorised, Unreachable
 from engine.identity import Identity
-from engine.transport import credentials
+from engine.transport import credentials, messages
 from engine.transport.codes import KEPT_NOTICES, AbortCode, LinkCode
 from engine.transport.link import Link, LinkRefused
 from engine.transport.session_link import SessionLink
@@ -206,29 +206,32 @@ class Mesh:
         self._errors[peer] = code
         return code
 
-    def _handle(self, link: Link, message: LinkMessage, raw: bytes) -> None:
-        """One message of an attached link; one of a link that was replaced is void."""
+    def _handle(self, link: Link, raw: bytes) -> None:
+        """One message of an attached link; one of a link that was replaced is void. Raises PeerMisbehaved."""
         if self._links.get(link.peer) is not link:
             return
         sessions, peer = self._sessions, link.peer
-        match message.WhichOneof("body"):
+        if sessions.on_due(peer, raw):
+            return
+        name, body = messages.decode(raw)
+        match name:
             case "frame":
-                sessions.on_frame(peer, message.frame, raw)
+                sessions.on_frame(peer, body, raw)
             case "heartbeat":
-                sessions.on_heartbeat(peer, message.heartbeat)
+                sessions.on_heartbeat(peer, body)
             case "credit":
-                sessions.on_credit(peer, message.credit)
+                sessions.on_credit(peer, body)
             case "leave":
-                sessions.on_leave(peer, message.leave)
+                sessions.on_leave(peer, body)
             case "session_hello":
-                sessions.on_session_hello(peer, message.session_hello)
+                sessions.on_session_hello(peer, body)
             case "session_ready":
-                sessions.on_session_ready(peer, message.session_ready)
+                sessions.on_session_ready(peer, body)
             case "job_notice":
-                self._on_notice(peer, message.job_notice)
+                self._on_notice(peer, body)
             case "abort":
-                sessions.on_abort(peer, message.abort)
-                self._on_abort(peer, message.abort.job)
+                sessions.on_abort(peer, body)
+                self._on_abort(peer, body.job)
             case _:
                 raise PeerMisbehaved("a second greeting")
 

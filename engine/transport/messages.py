@@ -7,36 +7,48 @@ well-formed message fits is the business of the session or opening that it names
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
+from engine.transport import frames
 from engine.transport.codes import CHUNK, KIND_LIMIT, RANK_LIMIT, AbortCode
+from engine.transport.frames import DTYPES, ROUTE_SIZE, Part
 from engine.wire.v1.party_link_pb2 import Abort, Frame, Heartbeat, JobNotice, LinkHello, LinkMessage, SessionHello, SessionReady
-from protocols.errors import MisuseError, PeerMisbehaved
-from protocols.session import Expect
-
-DTYPES = ("|u1", "<u8", "<i8", "<f8")  # all that may cross, as NumPy writes them
+from protocols.errors import PeerMisbehaved
 
 
-def decode(raw: bytes) -> LinkMessage:
-    """A well-formed message. Raises PeerMisbehaved for anything else, whatever the bytes."""
+def decode(raw: bytes) -> tuple[str, Any]:
+    """Name and body of a well-formed message; a frame as Part. Raises PeerMisbehaved for anything else, whatever the bytes."""
     try:
-        message = LinkMessage.FromString(raw)
+        name, body = _parse(raw)
     except DecodeError:
         raise PeerMisbehaved("a peer sent bytes that are no message") from None
-    body = message.WhichOneof("body")
-    if body is None or not _CHECKS[body](getattr(message, body)):
+    if name is None or not _CHECKS[name](body):
         raise PeerMisbehaved("a peer sent a message that is not well formed")
-    return message
+    return name, body
 
 
-def _frame(frame: Frame) -> bool:
+def _parse(raw: bytes) -> tuple[str | None, Any]:
+    split = frames.split(raw)
+    if split is not None:
+        return "frame", _part(*split)
+    message = LinkMessage.FromString(raw)
+    name = message.WhichOneof("body")
+    if name == "frame":
+        return name, _part(message.frame, message.frame.payload)
+    return name, getattr(message, name) if name else None
+
+
+def _part(frame: Frame, payload: bytes | memoryview) -> Part:
+    shape = tuple(frame.shape)
+    return Part(frame.route, frame.step, frame.kind, frame.dtype, shape, frame.chunk, frame.chunks, payload)
+
+
+def _frame(frame: Part) -> bool:
     return (
-        len(frame.route) == 32
+        len(frame.route) == ROUTE_SIZE
         and 0 < len(frame.kind) <= KIND_LIMIT
         and frame.dtype in DTYPES
         and len(frame.shape) <= RANK_LIMIT
@@ -87,21 +99,3 @@ def route(session: bytes, sender: int, receiver: int) -> bytes:
     """Names one direction of one session, so that a frame recorded there fits nowhere else."""
     direction = sender.to_bytes(2, "little") + receiver.to_bytes(2, "little")
     return hashlib.sha256(b"unseen route v1\0" + session + direction).digest()
-
-
-def wire_dtype(dtype: np.dtype) -> str:
-    """How `dtype` is named on the wire. Raises MisuseError for one that may not cross."""
-    name = np.dtype(dtype).newbyteorder("<").str
-    if name not in DTYPES:
-        raise MisuseError(f"arrays of {np.dtype(dtype)} do not cross the wire; send uint8, uint64, int64 or float64")
-    return name
-
-
-def size(expect: Expect) -> int:
-    """Bytes of the array that `expect` describes."""
-    return math.prod(expect.shape) * np.dtype(expect.dtype).itemsize
-
-
-def chunk_count(nbytes: int) -> int:
-    """An array of no bytes is one empty chunk."""
-    return max(1, -(-nbytes // CHUNK))

@@ -2,7 +2,8 @@
 
 Promised to the peer: never more than WINDOW bytes sent that it has not taken (its `Credit` messages say how much it took).
 Promised to this process: a frame is made only when the link can write it, so a slow peer costs no memory; the array itself
-stays with the worker, whose exchange ends when the last frame was handed to gRPC. Used by the event loop alone.
+stays with the worker, whose exchange ends when the last frame was handed to gRPC. `parcel` is for the session's worker, all else
+for the event loop.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.transport.codes import CHUNK, FRAME_OVERHEAD, WINDOW
-from engine.transport.messages import chunk_count, wire_dtype
-from engine.wire.v1.party_link_pb2 import Frame, LinkMessage
+from engine.transport.codes import FRAME_OVERHEAD, WINDOW
+from engine.transport.frames import Layout
 from protocols.errors import PeerMisbehaved
 
 
@@ -26,15 +26,21 @@ class Outbox:
         self.queued = False  # the link has it in its round
         self.moved = time.monotonic()  # when the last frame was handed over
         self._route = route
-        self._parcels: deque[_Parcel] = deque()
+        self._parcels: deque[Parcel] = deque()
         self._step = 0
         self._sent = 0
         self._taken = 0
 
-    def put(self, kind: str, array: np.ndarray, on_handed_over: Callable[[], None]) -> None:
-        """Queue an array; `on_handed_over` is called when its last frame was given to the link."""
-        self._parcels.append(_Parcel(self._route, self._step, kind, array, on_handed_over))
+    def parcel(self, layout: Layout, array: np.ndarray) -> Parcel:
+        """The next array, ready to be cut. It must not change before its last frame is made."""
+        parcel = Parcel(self._route, self._step, layout, array)
         self._step += 1
+        return parcel
+
+    def put(self, parcel: Parcel, on_handed_over: Callable[[], None]) -> None:
+        """Queue an array; `on_handed_over` is called when its last frame was given to the link."""
+        parcel.on_handed_over = on_handed_over
+        self._parcels.append(parcel)
 
     @property
     def sendable(self) -> bool:
@@ -62,29 +68,28 @@ class Outbox:
         self._parcels.clear()
 
 
-class _Parcel:
+class Parcel:
     """One array being cut into frames."""
 
-    def __init__(self, route: bytes, step: int, kind: str, array: np.ndarray, on_handed_over: Callable[[], None]) -> None:
-        self.on_handed_over = on_handed_over
-        self._bytes = np.ascontiguousarray(array, wire_dtype(array.dtype)).reshape(-1).view(np.uint8)
-        self._chunks = chunk_count(array.nbytes)
-        self._header = Frame(
-            route=route, step=step, kind=kind, dtype=wire_dtype(array.dtype), shape=array.shape, chunks=self._chunks
-        )
-        self._next = 0
+    on_handed_over: Callable[[], None]
+
+    def __init__(self, route: bytes, step: int, layout: Layout, array: np.ndarray) -> None:
+        self._route, self._step, self._layout = route, step, layout
+        self._bytes = np.ascontiguousarray(array, layout.dtype).reshape(-1).view(np.uint8).data
+        self._turn_to(0)
 
     @property
     def finished(self) -> bool:
-        return self._next == self._chunks
-
-    @property
-    def next_cost(self) -> int:
-        return min(CHUNK, self._bytes.size - self._next * CHUNK) + FRAME_OVERHEAD
+        return self._next == self._layout.chunks
 
     def next_message(self) -> bytes:
-        start = self._next * CHUNK
-        self._header.chunk = self._next
-        self._header.payload = self._bytes[start : start + CHUNK].tobytes()
-        self._next += 1
-        return LinkMessage(frame=self._header).SerializeToString()
+        """The payload's only copy."""
+        head = self._layout.head(self._route, self._step, self._next)
+        message = b"".join((head, self._bytes[self._start : self._stop]))
+        self._turn_to(self._next + 1)
+        return message
+
+    def _turn_to(self, chunk: int) -> None:
+        self._next = chunk
+        self._start, self._stop = self._layout.span(chunk)
+        self.next_cost = self._stop - self._start + FRAME_OVERHEAD

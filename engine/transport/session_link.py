@@ -1,8 +1,8 @@
 """One running session: the Channel that protocol code sees, over the links to the other members.
 
 Theory of operation. `exchange` runs in a worker thread; links run on the event loop. The worker states under the lock what it
-expects and hands what it sends to the loop in one call; the loop puts arriving frames into inboxes under the same lock and sets
-the round's event when nothing is outstanding. The worker copies nothing and waits once.
+expects and hands what it sends to the loop in one call; the loop puts arriving frames into inboxes under the same lock and ends
+the round when nothing is outstanding. The worker copies nothing and waits once.
 
 Promised to protocols: an array comes from the named member, of this session, in order, of the expected kind and shape, or the
 exchange raises. Promised to the daemon: whatever fails here (link lost, silence, a misbehaving peer, misuse) ends the session for
@@ -18,7 +18,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,11 +26,12 @@ from functools import partial
 import numpy as np
 
 from engine.transport import messages
-from engine.transport.codes import KIND_LIMIT, WINDOW, AbortCode
+from engine.transport.codes import WINDOW, AbortCode
+from engine.transport.frames import Layout, Part, layout
 from engine.transport.inbox import Inbox
 from engine.transport.link import Link
-from engine.transport.outbox import Outbox
-from engine.wire.v1.party_link_pb2 import Credit, Frame, Heartbeat, Leave, LinkMessage
+from engine.transport.outbox import Outbox, Parcel
+from engine.wire.v1.party_link_pb2 import Credit, Heartbeat, Leave, LinkMessage
 from protocols.errors import MisuseError, PeerLost, PeerMisbehaved, ProtocolError
 from protocols.prf import PairwiseKeys
 from protocols.session import Expect, Session
@@ -55,9 +56,9 @@ class Peer:
     def __init__(self, link: Link, agreement: Agreement, index: int) -> None:
         self.link = link
         self.name = agreement.members[index]
-        self.inbox = Inbox()
         self.outbox = Outbox(messages.route(agreement.session, agreement.me, index))
         self.route = messages.route(agreement.session, index, agreement.me)
+        self.inbox = Inbox(self.route)
         self.last_sign = time.monotonic()
         self.credited = 0
         self.left = False  # it ended the session in order
@@ -70,14 +71,27 @@ class Round:
         self.begun = time.monotonic()
         self.awaited = awaited  # members whose array is not complete
         self.owed = owed  # members whose array is not handed over
-        self.over = threading.Event()
+        self.over = False
+        self._gate = threading.Lock()  # held until the round is over: one wait, at a fraction of an Event's cost
+        self._gate.acquire()
 
     def __contains__(self, index: int) -> bool:
         return index in self.awaited or index in self.owed
 
     def settle(self) -> None:
+        """Under the session's lock."""
         if not self.awaited and not self.owed:
-            self.over.set()
+            self.end()
+
+    def end(self) -> None:
+        """Under the session's lock. The second time changes nothing."""
+        if not self.over:
+            self.over = True
+            self._gate.release()
+
+    def wait(self) -> None:
+        """For the worker, once."""
+        self._gate.acquire()
 
 
 class SessionLink:
@@ -113,10 +127,14 @@ class SessionLink:
     def exchange(self, kind: str, send: Mapping[int, np.ndarray], expect: Mapping[int, Expect]) -> dict[int, np.ndarray]:
         """One round (see protocols.session.Channel). Raises PeerLost, PeerMisbehaved, MisuseError; each ends the session."""
         try:
-            self._check(kind, send, expect)
-            waiting = self._begin(kind, send, expect)
-            self._loop.call_soon_threadsafe(self._hand_over, kind, send, expect)
-            waiting.over.wait()
+            if not (send.keys() | expect.keys()) <= self.peers.keys():
+                raise MisuseError("an exchange names a member that is not another member of this session")
+            outgoing = {index: layout(kind, array.dtype, array.shape) for index, array in send.items()}
+            incoming = {index: layout(kind, np.dtype(what.dtype), tuple(what.shape)) for index, what in expect.items()}
+            waiting = self._begin(outgoing, incoming)
+            parcels = {index: self.peers[index].outbox.parcel(outgoing[index], array) for index, array in send.items()}
+            self._loop.call_soon_threadsafe(self._hand_over, parcels, incoming)
+            waiting.wait()
             return self._collect(expect)
         except ProtocolError as error:
             self._abort(error, _code(error))
@@ -149,26 +167,18 @@ class SessionLink:
     def ended(self) -> bool:
         return self._ended is not None
 
-    def _check(self, kind: str, send: Mapping[int, np.ndarray], expect: Mapping[int, Expect]) -> None:
-        if not (send.keys() | expect.keys()) <= self.peers.keys():
-            raise MisuseError("an exchange names a member that is not another member of this session")
-        if not 0 < len(kind) <= KIND_LIMIT:
-            raise MisuseError(f"the kind of a message has 1 to {KIND_LIMIT} characters")
-        for dtype in (*(array.dtype for array in send.values()), *(what.dtype for what in expect.values())):
-            messages.wire_dtype(dtype)
-
-    def _begin(self, kind: str, send: Mapping[int, np.ndarray], expect: Mapping[int, Expect]) -> Round:
+    def _begin(self, send: Collection[int], expect: Mapping[int, Layout]) -> Round:
         with self._lock:
             self._raise_if_ended()
             if self._round is not None:
                 raise MisuseError("a session exchanges one round at a time")
-            early = {peer for peer, what in expect.items() if self.peers[peer].inbox.expect(kind, what)}
-            self._round = Round(set(expect) - early, set(send))
+            awaited = {peer for peer, what in expect.items() if not self.peers[peer].inbox.expect(what)}
+            self._round = Round(awaited, set(send))
             self._raise_if_held_up_by_a_leaver()
             self._round.settle()
             return self._round
 
-    def _collect(self, expect: Mapping[int, Expect]) -> dict[int, np.ndarray]:
+    def _collect(self, expect: Collection[int]) -> dict[int, np.ndarray]:
         with self._lock:
             self._raise_if_ended()
             self._round = None
@@ -194,13 +204,27 @@ class SessionLink:
                 return
             self._ended = error
             if self._round is not None:
-                self._round.over.set()
+                self._round.end()
         self._loop.call_soon_threadsafe(self._finish, last_words)
 
     # -- for the event loop ---------------------------------------------------------------------------------------------------
 
-    def on_frame(self, index: int, frame: Frame, fingerprint: int) -> None:
-        """A frame of the member's route has come."""
+    def on_due(self, index: int, raw: bytes) -> bool:
+        """Whether this message is the one that the round waits for; it has been taken."""
+        peer = self.peers[index]
+        with self._lock:
+            complete = peer.inbox.take_due(raw) if self._ended is None else None
+            if complete is None:
+                return False
+            if complete and self._round is not None:
+                self._round.awaited.discard(index)
+                self._round.settle()
+        peer.last_sign = self._last_work = time.monotonic()
+        self._grant(peer)
+        return True
+
+    def on_frame(self, index: int, frame: Part, fingerprint: int | bytes) -> None:
+        """Any other frame of the member's route has come."""
         peer = self.peers[index]
         peer.last_sign = self._last_work = time.monotonic()
         try:
@@ -254,13 +278,13 @@ class SessionLink:
         """The member broke the rules elsewhere (a second, differing hello)."""
         self._abort(error, AbortCode.MISBEHAVED)
 
-    def _hand_over(self, kind: str, send: Mapping[int, np.ndarray], expect: Mapping[int, Expect]) -> None:
+    def _hand_over(self, parcels: Mapping[int, Parcel], expect: Collection[int]) -> None:
         if self._ended is not None:
             return
-        for index, array in send.items():
+        for index, parcel in parcels.items():
             peer = self.peers[index]
             peer.outbox.moved = time.monotonic()
-            peer.outbox.put(kind, array, partial(self._handed_over, index))
+            peer.outbox.put(parcel, partial(self._handed_over, index))
             peer.link.offer(peer.outbox)
         for index in expect:
             self._grant(self.peers[index])
@@ -282,7 +306,7 @@ class SessionLink:
         now = time.monotonic()
         with self._lock:
             current = self._round
-            silent = self._silent(current, now) if current is not None and not current.over.is_set() else []
+            silent = self._silent(current, now) if current is not None and not current.over else []
             working = self._working > 0
         if silent:
             names = ", ".join(self.peers[index].name for index in silent)

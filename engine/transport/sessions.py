@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping
 
 from engine.charter import Charter
 from engine.identity import Identity
-from engine.transport import messages
+from engine.transport import frames, messages
 from engine.transport.codes import HELD_HELLOS, AbortCode
+from engine.transport.frames import Part
 from engine.transport.link import Link
 from engine.transport.opening import Key, Opening
 from engine.transport.session_link import Agreement, SessionLink
-from engine.wire.v1.party_link_pb2 import Abort, Credit, Frame, Heartbeat, Leave, LinkMessage, SessionHello, SessionReady
+from engine.wire.v1.party_link_pb2 import Abort, Credit, Heartbeat, Leave, LinkMessage, SessionHello, SessionReady
 from protocols.errors import MisuseError, PeerLost, PeerMisbehaved, ProtocolError
 
 
@@ -149,12 +150,18 @@ class Sessions:
         else:
             self.dropped[peer] += 1
 
-    def on_frame(self, peer: str, frame: Frame, raw: bytes) -> None:
+    def on_due(self, peer: str, raw: bytes) -> bool:
+        """Whether `raw` was the very message that a running session waits for; it has been taken."""
+        session, index = self._by_route.get(frames.route_of(raw), (None, -1))
+        return session is not None and self._parties[index] == peer and session.on_due(index, raw)
+
+    def on_frame(self, peer: str, frame: Part, raw: bytes) -> None:
+        """A frame of any other kind: early, repeated, of an unknown session, or one that the plan does not hold."""
         session, index = self._by_route.get(frame.route, (None, -1))
         if session is None or self._parties[index] != peer:
             self.dropped[peer] += 1
         else:
-            session.on_frame(index, frame, hash(raw))
+            session.on_frame(index, frame, frames.fingerprint(raw))
 
     def on_heartbeat(self, peer: str, heartbeat: Heartbeat) -> None:
         if heartbeat.session in self._by_id:

@@ -226,6 +226,13 @@ MUTATIONS = [
         "tests/engine/transport/test_frames.py::test_a_header_that_the_plan_does_not_hold_is_refused_before_allocation",
     ),
     Mutation(
+        "due-frames-compared",
+        "engine/transport/inbox.py",
+        "or len(raw) != self._due_length or not raw.startswith(self._due_head):",
+        "or not raw:",
+        "tests/engine/transport/test_frames.py::test_only_the_very_next_message_is_due",
+    ),
+    Mutation(
         "journal-sync",
         "engine/party/journal.py",
         "            _write_all(self._handle, data, self._end)\n            self._sync(self._handle)",
