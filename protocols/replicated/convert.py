@@ -7,13 +7,14 @@ component: 1 round, 4 elements of 16 bytes; the leak is the opening's.
 
 Bits. A bit v = v_0 ^ v_1 ^ v_2 is w ^ s with w = v_0 ^ v_1 known to party 0 and s = v_2 known to parties 1 and 2, hence
     v = s + (1 - 2s) w,
-and a product of a number that party 0 knows with one that parties 1 and 2 know takes one round (`cross_product`): with c_0,
+and a product of a number that party 0 knows with one that parties 1 and 2 know takes one round (a cross product): with c_0,
 t_1 from the PRF of parties 0 and 2, and c_1, t_2 from that of parties 0 and 1,
     party 0 -> 1: e_1 = w + t_1,    party 2 -> 1: h_1 = u t_1 + c_0,    so party 1 gets  u e_1 - h_1 = u w - c_0,
     party 0 -> 2: e_2 = w + t_2,    party 1 -> 2: h_2 = u t_2 + c_1,    so party 2 gets  u e_2 - h_2 = u w - c_1,
 and (c_0, c_1, u w - c_0 - c_1) are its shares. It is the one-round oblivious transfer with a helper of ABY3 (Mohassel and
 Rindal, CCS 2018, section 5.4.1), with linear messages. Party 1 sees e_1 and h_1, uniform because of t_1 and c_0, which it
-does not know; party 2 likewise; party 0 receives nothing. 4 elements in all.
+does not know; party 2 likewise; party 0 receives nothing. 4 elements in all, 2 of them from party 0: many bits are cut into three
+parts, and party j leads part j in the place of party 0, so that all parties send the same. Few bits are all in part 0.
 Adversary: one semi-honest party. Leaks nothing but what a masked opening does.
 """
 
@@ -25,9 +26,9 @@ import native
 from protocols import ring
 from protocols.engine import LARGE, SMALL
 from protocols.replicated import cost, split
-from protocols.replicated.opening import add_seen, open_masked
-from protocols.replicated.sharing import Shares, add_component
-from protocols.session import Expect, Session
+from protocols.replicated.opening import add_seen, open_masked, thirds
+from protocols.replicated.sharing import Shares, after, before
+from protocols.session import COMPUTE, Expect, Session
 
 KIND, CROSS = "bit to ring", "cross product"
 
@@ -54,25 +55,43 @@ def lift_masked(session: Session, additive: np.ndarray, bound: int) -> Shares:
 
 def bits_to_ring(session: Session, bits: Shares, n: int, limbs: int) -> Shares:
     """n shared bits, packed in words, as 0/1 ring elements of shape (n, limbs). One round."""
-    if session.me == 0:
-        return cross_product(session, native.bits_to_ring(bits.own ^ bits.next, n, limbs))
-    s = native.bits_to_ring(bits.next if session.me == 1 else bits.own, n, limbs)
-    sign = native.sub(ring.power_of_two(0, limbs), native.shift_left(s, 1))
-    return add_component(session.me, cross_product(session, sign), 2, s)
+    me, peers = session.me, (after(session.me), before(session.me))
+    own, following = np.empty((n, limbs), dtype=np.uint64), np.empty((n, limbs), dtype=np.uint64)
+    send: dict[int, list[np.ndarray]] = {peer: [] for peer in peers}
+    helped = []
+    for leader, part in enumerate(thirds(n, 64)):
+        count, packed = part.stop - part.start, slice(part.start // 64, -(-part.stop // 64))
+        if not count:
+            continue
+        if me == leader:
+            w = native.bits_to_ring(bits.own[packed] ^ bits.next[packed], count, limbs)
+            for component, peer, other in ((own, before(me), after(me)), (following, after(me), before(me))):
+                component[part], t = session.stream(peer, CROSS).ring((2, count), limbs)
+                send[other].append(native.add(w, t))
+            continue
+        s = native.bits_to_ring((bits.next if me == after(leader) else bits.own)[packed], count, limbs)
+        u = native.sub(ring.power_of_two(0, limbs), native.shift_left(s, 1))
+        c, t = session.stream(leader, CROSS).ring((2, count), limbs)
+        send[3 - me - leader].append(native.add(native.mul(u, t), c))
+        helped.append((leader, part, s, u, c))
+    received = _pieces(session, {peer: np.concatenate(pieces) for peer, pieces in send.items() if pieces}, n, limbs)
+    for leader, part, s, u, c in helped:
+        e, h = received[leader, leader], received[leader, 3 - me - leader]
+        rest = native.add(native.sub(native.sub(native.mul(u, e), h), c), s)
+        own[part], following[part] = (c, rest) if me == after(leader) else (rest, c)
+    return Shares(own, following)
 
 
-def cross_product(session: Session, known: np.ndarray) -> Shares:
-    """Shares of w * u: `known` is w at party 0 and u at parties 1 and 2, ring elements (n, limbs). One round."""
-    n, limbs = known.shape
-    expect = Expect(np.dtype(np.uint64), known.shape)
-    if session.me == 0:
-        c_0, t_1 = session.stream(2, CROSS).ring((2, n), limbs)
-        c_1, t_2 = session.stream(1, CROSS).ring((2, n), limbs)
-        session.exchange(KIND, {1: native.add(known, t_1), 2: native.add(known, t_2)}, {})
-        return Shares(c_0, c_1)
-    other = 3 - session.me
-    mine, mask_of_other = session.stream(0, CROSS).ring((2, n), limbs)  # c_1, t_2 at party 1; c_0, t_1 at party 2
-    help_other = native.add(native.mul(known, mask_of_other), mine)
-    received = session.exchange(KIND, {other: help_other}, {0: expect, other: expect})
-    rest = native.sub(native.sub(native.mul(known, received[0]), received[other]), mine)
-    return Shares(mine, rest) if session.me == 1 else Shares(rest, mine)
+def _pieces(session: Session, send: dict[int, np.ndarray], n: int, limbs: int) -> dict[tuple[int, int], np.ndarray]:
+    """{(leader, sender): what the sender wrote to me about the leader's part}; everybody writes in the order of the parts."""
+    me, counts = session.me, [part.stop - part.start for part in thirds(n, 64)]
+    about = {peer: [leader for leader in COMPUTE if leader != me and counts[leader]] for peer in COMPUTE if peer != me}
+    sizes = {peer: sum(counts[leader] for leader in leaders) for peer, leaders in about.items()}
+    expect = {peer: Expect(np.dtype(np.uint64), (size, limbs)) for peer, size in sizes.items() if size}
+    pieces = {}
+    for peer, frame in session.exchange(KIND, send, expect).items():
+        start = 0
+        for leader in about[peer]:
+            pieces[leader, peer] = frame[start : start + counts[leader]]
+            start += counts[leader]
+    return pieces

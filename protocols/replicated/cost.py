@@ -179,5 +179,8 @@ def _cross_product(words: int, bits: int, size: int) -> Cost:
 
 
 def _bits_to_ring(shape: tuple[int, ...]) -> Cost:
-    size = 8 * math.prod(shape)
-    return Cost(1, (2 * size, size, size))
+    """One element from each party, and another from the party that leads (convert.py)."""
+    *values, limbs = shape
+    n = ring.count(tuple(values))
+    led = [8 * limbs * (n + part.stop - part.start) for part in opening.thirds(n, 64)]
+    return Cost(1, (led[0], led[1], led[2]))

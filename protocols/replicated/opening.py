@@ -37,11 +37,17 @@ def opening_mask(session: Session, shape: tuple[int, ...], limbs: int) -> Shares
     return Shares(native.truncation_mask(own), native.truncation_mask(following))
 
 
+def thirds(n: int, unit: int = 1) -> tuple[slice, slice, slice]:
+    """n elements in three parts, cut at multiples of `unit`, for parties to take each other's places; few are all in part 0."""
+    third = n // 3 // unit * unit
+    cuts = (0, third, 2 * third, n) if n >= BALANCED_FROM else (0, n, n, n)
+    first, second, last = (slice(start, stop) for start, stop in pairwise(cuts))
+    return first, second, last
+
+
 def parts_seen(party: int, n: int) -> tuple[slice, slice]:
     """Which of n elements open to a party: parts i and i + 1, those of the components that it holds."""
-    third = n // 3
-    cuts = (0, third, 2 * third, n) if n >= BALANCED_FROM else (0, n, n, n)
-    parts = [slice(start, stop) for start, stop in pairwise(cuts)]
+    parts = thirds(n)
     return parts[party], parts[after(party)]
 
 

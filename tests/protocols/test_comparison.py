@@ -10,6 +10,7 @@ import pytest
 from protocols.engine import LARGE, SMALL, Engine, Secret
 from protocols.errors import RangeError
 from protocols.plaintext import Plaintext
+from protocols.replicated import opening
 from tests.protocols.three_parties import Program, in_the_clear, on_shares
 
 
@@ -88,6 +89,19 @@ def test_a_blur_must_leave_room() -> None:
     for bits in (21, 20):
         with pytest.raises(RangeError):
             x.engine.is_negative(x, bits=bits, blur=4)
+
+
+def test_signs_and_ranges_of_many() -> None:
+    """Bits become ring elements in three parts, each led by another party; the last has a word that is not full."""
+    n = opening.BALANCED_FROM + 100
+    values = np.random.default_rng(2).integers(-(2**30), 2**30, size=n)
+
+    def program(mpc: Engine) -> dict[str, Secret]:
+        x = mpc.mul(mpc.constant(values, limbs=SMALL, frac=0), mpc.constant(1, limbs=SMALL, frac=0))
+        return {"x": mpc.is_negative(x), "in": mpc.in_range(x, 2**29)}
+
+    held_to_both(program, values < 0)
+    np.testing.assert_array_equal(on_shares(program)[0]["in"].ints, (abs(values) <= 2**29).astype(object))
 
 
 def test_less_than() -> None:

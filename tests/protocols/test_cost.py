@@ -86,6 +86,7 @@ VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
     "nothing": (lambda m: m.truncate(wide(m, 7, bits=100)[:0], 10), cost.masked_opening((0, SMALL))),
     "is_negative": (lambda m: m.is_negative(value(m, 70)), cost.negative((70, LARGE), 66)),
     "is_negative 40": (lambda m: m.is_negative(value(m, 2, 65, limbs=SMALL), bits=40), cost.negative((2, 65, SMALL), 40)),
+    "is_negative in three parts": (lambda m: m.is_negative(value(m, 12_400)), cost.negative((12_400, LARGE), 66)),
     "is_negative, blurred": (lambda m: m.is_negative(value(m, 70), blur=33), cost.negative((70, LARGE), 33)),
     "is_negative of many": (lambda m: m.is_negative(value(m, 8000)), cost.negative((8000, LARGE), 66)),
     "in_range": (lambda m: m.in_range(value(m, 70), 5), cost.none_negative((70, LARGE))),
@@ -146,6 +147,12 @@ def test_many_openings_cost_all_parties_the_same() -> None:
         sent = cost.masked_opening((n, SMALL)).sent
         assert sum(sent) == 4 * n * element
         assert max(sent) - min(sent) <= 2 * element
+
+
+def test_many_bits_are_led_by_every_party_alike() -> None:
+    few, many = opening.BALANCED_FROM - 64, opening.BALANCED_FROM
+    lengths = [[part.stop - part.start for part in opening.thirds(n, 64)] for n in (few, many, many + 100)]
+    assert lengths == [[few, 0, 0], [many // 3] * 3, [many // 3, many // 3, many // 3 + 100]]
 
 
 def test_the_room_of_the_ring_is_the_same_for_both_forms() -> None:

@@ -41,6 +41,7 @@ from protocols.simulation import Frame, Outcome, Simulation
 
 WORDS = 10_048  # 157 whole words of bits, and few enough for openings in one part
 MANY = opening.BALANCED_FROM + 1  # openings in three parts
+MANY_BITS = opening.BALANCED_FROM + 128  # bits in three parts of whole words, one of them larger
 VALUES = (3 << 20, -(7 << 20))  # the two honest inputs
 Verb = Callable[[Replicated, Secret, Secret], object]
 
@@ -277,6 +278,12 @@ def test_openings_in_three_parts_are_independent_of_what_is_missing(verb: str, c
     assert view_is_independent(VERBS[verb], corrupt, n=MANY)
 
 
+@pytest.mark.parametrize("corrupt", range(3))
+@pytest.mark.parametrize("limbs", [SMALL, LARGE])
+def test_bits_in_three_parts_are_independent_of_what_is_missing(limbs: int, corrupt: int) -> None:
+    assert view_is_independent(VERBS["is_negative"], corrupt, limbs=limbs, n=MANY_BITS)
+
+
 @pytest.mark.parametrize("verb", OPENED)
 @pytest.mark.parametrize(("n", "corrupt"), [(WORDS, 0), (WORDS, 2), (MANY, 0), (MANY, 1), (MANY, 2)])
 def test_whole_openings_are_distributed_alike(verb: str, n: int, corrupt: int) -> None:
@@ -441,6 +448,12 @@ def test_without_a_mask_of_three_parts_the_view_test_is_red(
 ) -> None:
     remove_stream(monkeypatch, purpose)
     assert not view_is_independent(VERBS[verb], corrupt, n=MANY)
+
+
+@pytest.mark.parametrize("corrupt", range(3))
+def test_without_a_mask_bits_in_three_parts_are_seen_by_every_party(corrupt: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove_stream(monkeypatch, convert.CROSS)
+    assert not view_is_independent(VERBS["is_negative"], corrupt, n=MANY_BITS)
 
 
 class HalfMasked(PrfStream):
