@@ -189,10 +189,11 @@ class Engine(Protocol):
         """x * y + z elementwise, z at x's and y's fractional bits together, truncated once to `frac`. Rounds as `mul`."""
         ...
 
-    def row_products(self, x: Secret, y: Secret, *, symmetric: bool = False) -> Secret:
+    def row_products(self, x: Secret, y: Secret, *, symmetric: bool = False, also: Secret | None = None) -> Secret:
         """x^T y, (n, d) and (n, m) -> (d, m): sums over rows of Z_2^128, exact, in Z_2^256. Rounds as `mul`.
 
-        `symmetric` says that the result is (y is x, or x times a weight for each row): then only one triangle is lifted.
+        `symmetric` says that the result is (y is x, or x times a weight for each row): then only one triangle is computed and
+        lifted. `also` (n, k), at y's scale, adds the columns x^T also in the same rounds.
         """
         ...
 

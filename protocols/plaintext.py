@@ -17,7 +17,7 @@ import native
 from protocols import ring, sums
 from protocols.engine import LARGE, SMALL, Declared, Secret, Value
 from protocols.errors import MisuseError
-from protocols.planned import PlannedEngine, mirrored, transposed, upper_triangle
+from protocols.planned import PlannedEngine, transposed
 from protocols.replicated import cost
 from protocols.session import Meter
 
@@ -89,12 +89,16 @@ class Plaintext(PlannedEngine):
     def _mul_add(self, x: Clear, y: Clear, z: Clear, drop: int, bound: int) -> Clear:
         return self._finish(native.add(native.mul(x.value, y.value), z.value), drop, bound)
 
-    def _row_products(self, x: Clear, y: Clear, symmetric: bool, bound: int) -> Clear:
+    def _row_products(self, x: Clear, y: Clear, also: Clear | None, symmetric: bool, bound: int) -> Clear:
         product = native.gram(x.value) if x is y else native.matmul(transposed(x.value), y.value)
-        lifted = upper_triangle(product) if symmetric else product
-        self._charge(lifted.shape, bound, cost.lift(lifted.shape, bound, replicated=False))
-        wide = native.widen(lifted, signed=True)
-        return Clear(mirrored(wide, len(product)) if symmetric else wide)
+        opened = len(product) * (len(product) + 1) // 2 if symmetric else product.shape[0] * product.shape[1]
+        if also is not None:
+            right = native.matmul(transposed(x.value), also.value)
+            opened += right.shape[0] * right.shape[1]
+            product = np.concatenate([product, right], axis=1)
+        lifted = (opened, product.shape[-1])
+        self._charge(lifted, bound, cost.lift(lifted, bound, replicated=False))
+        return Clear(native.widen(product, signed=True))
 
     def _finish(self, product: np.ndarray, drop: int, bound: int) -> Clear:
         if drop:

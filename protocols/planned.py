@@ -44,8 +44,8 @@ class PlannedEngine(ABC):
     def _mul_add(self, x: Parts, y: Parts, z: Parts, drop: int, bound: int) -> Parts: ...
 
     @abstractmethod
-    def _row_products(self, x: Parts, y: Parts, symmetric: bool, bound: int) -> Parts:
-        """x^T y in Z_2^256."""
+    def _row_products(self, x: Parts, y: Parts, also: Parts | None, symmetric: bool, bound: int) -> Parts:
+        """x^T y, and the columns x^T also behind it, in Z_2^256; `symmetric` is about the first."""
 
     @abstractmethod
     def _drop(self, x: Parts, bits: int, bound: int) -> Parts: ...
@@ -164,16 +164,22 @@ class PlannedEngine(ABC):
         after = self._bound_after(bound, z.frac - frac, x.limbs)
         return self._secret(self._mul_add(x.data, y.data, z.data, z.frac - frac, bound), frac, after)
 
-    def row_products(self, x: Secret, y: Secret, *, symmetric: bool = False) -> Secret:
-        self._require_mine(x)
-        self._require_mine(y)
-        if x.limbs != SMALL or y.limbs != SMALL:
+    def row_products(self, x: Secret, y: Secret, *, symmetric: bool = False, also: Secret | None = None) -> Secret:
+        factors = [y] if also is None else [y, also]
+        for each in (x, *factors):
+            self._require_mine(each)
+        if any(each.limbs != SMALL for each in (x, *factors)):
             raise MisuseError("row_products takes rows in Z_2^128")
-        if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[0] != y.shape[0] or (symmetric and x.shape != y.shape):
-            raise MisuseError(f"row_products needs (n, d) and (n, m), got {x.shape} and {y.shape}")
-        bound = x.shape[0] * x.bound * y.bound
+        if any(len(each.shape) != 2 or each.shape[0] != x.shape[0] for each in (x, *factors)) or (
+            symmetric and x.shape != y.shape
+        ):
+            raise MisuseError(f"row_products needs (n, d) and (n, m), got {x.shape} and {[each.shape for each in factors]}")
+        if any(each.frac != y.frac for each in factors):
+            raise MisuseError("row_products needs one scale on its right side")
+        bound = x.shape[0] * x.bound * max(each.bound for each in factors)
         ring.require_maskable(bound, SMALL)
-        return self._secret(self._row_products(x.data, y.data, symmetric, bound), x.frac + y.frac, bound)
+        data = self._row_products(x.data, y.data, None if also is None else also.data, symmetric, bound)
+        return self._secret(data, x.frac + y.frac, bound)
 
     def truncate(self, x: Secret, bits: int) -> Secret:
         if bits == 0:

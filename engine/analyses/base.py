@@ -5,8 +5,8 @@
     RESULT   `result(opened)`             at the researcher: standard errors, p-values, tables
 
 Between steps everybody calls `advance` with what was opened to the parties (control bits alone in `result` mode, the new
-coefficients in `steps` mode), so that all agree on the next stage. A non-iterative statistic has one stage. A stage may contribute
-nothing: it goes on with what the compute parties hold.
+coefficients in `steps` mode), so that all agree on the next stage. A non-iterative statistic has one stage. A stage may
+contribute nothing: it goes on with what the compute parties hold.
 
 An analysis object is made from public things alone (the spec, the charter's dictionary), the same at every party and at the
 researcher; it holds no data.
@@ -155,10 +155,10 @@ STOPS = {
     "are not determined. Leave a column out, or choose another reference level.",
     "separated": "The fit does not converge: the outcome is perfectly (or almost) predicted by the columns. Leave a column out "
     "or merge levels.",
-    "beyond": "The fitted means of some rows lie far beyond the largest response that the data dictionary allows, where they are not "
-    "computed. Widen the response's bounds in the dictionary, or leave a column out.",
-    "inconsistent": "A hospital's rows do not agree with its sums: its data changed while they were read, or its software is at fault. "
-    "Ask again.",
+    "beyond": "The fitted means of some rows lie far beyond the largest response that the data dictionary allows, where they are "
+    "not computed. Widen the response's bounds in the dictionary, or leave a column out.",
+    "inconsistent": "A hospital's rows do not agree with its sums: its data changed while they were read, or its software is at "
+    "fault. Ask again.",
 }
 
 

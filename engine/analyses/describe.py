@@ -108,9 +108,9 @@ class Describe:
         tables = {each.name: np.zeros(each.shape, np.int64) for each in self.stage(state).contributed if " " in each.name}
         moments = [PowerSums(self.groups) for _ in self.numeric]
         for batch in rows:
-            group = self.by.codes(batch.frame) if self.by else np.zeros(len(batch), np.int64)
+            group = self.by.of_batch(batch) if self.by else np.zeros(len(batch), np.int64)
             for i, column in enumerate(self.columns):
-                present = batch.frame[column.name].notna().to_numpy()
+                present = batch.known((column.name,))
                 for g in range(self.groups):
                     mine = group == g
                     counts["n"][i, g] += np.count_nonzero(present & mine)
@@ -128,7 +128,7 @@ class Describe:
 
     def _add_tables(self, tables: dict[str, np.ndarray], name: str, batch: Batch, group: np.ndarray, present: np.ndarray) -> None:
         if name in self.leveled:
-            codes = self.leveled[name].codes(batch.frame)
+            codes = self.leveled[name].of_batch(batch)
             for g in range(self.groups):
                 tables[f"levels {name}"][g] += np.bincount(codes[present & (group == g)], minlength=len(self.leveled[name]))
         elif name in self.grids:
@@ -248,9 +248,12 @@ def _few_values(column: Column) -> Levels | None:
 
 def _known(name: str, by: Levels | None) -> list[Cell]:
     def members(level: int | None) -> Any:
+        def find(batch: Batch) -> np.ndarray:
+            present = batch.known((name,))
+            return present if by is None or level is None else present & (by.of_batch(batch) == level)
+
         def known(batch: Batch) -> np.ndarray:
-            present = batch.frame[name].notna().to_numpy()
-            return np.asarray(present if by is None or level is None else present & (by.codes(batch.frame) == level))
+            return batch.once(known, lambda: find(batch))
 
         return known
 

@@ -1,8 +1,8 @@
 """Families of generalised linear models, as a hospital computes with them in the clear.
 
 A row with linear predictor eta has a mean, a weight W = d mean / d eta (canonical links), and a part of the log-likelihood that
-depends on eta, y eta - b(eta); what depends on y alone is added up once (`constants`). Every quantity that travels has a bound that
-the dictionary gives, a power of two; sums are contributed in units of it, so that the protocol sees terms in [-1, 1].
+depends on eta, y eta - b(eta); what depends on y alone is added up once (`constants`). Every quantity that travels has a bound
+that the dictionary gives, a power of two; sums are contributed in units of it, so that the protocol sees terms in [-1, 1].
 """
 
 from __future__ import annotations
@@ -31,11 +31,26 @@ MOST_COUNT_LOG2 = 12
 class Family(Protocol):
     """A family with its canonical link. `eta` and `y` are float64 (rows,)."""
 
-    name: str
-    link: str
-    weight_log2: int  # 0 <= W <= 2^weight_log2
-    residual_log2: int  # |y|, |mean| and |y - mean| <= 2^residual_log2
-    fit_log2: int  # |y eta - b(eta)| <= 2^fit_log2, larger ones count as this
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def link(self) -> str: ...
+
+    @property
+    def weight_log2(self) -> int:
+        """0 <= W <= 2^weight_log2."""
+        ...
+
+    @property
+    def residual_log2(self) -> int:
+        """|y|, |mean| and |y - mean| <= 2^residual_log2."""
+        ...
+
+    @property
+    def fit_log2(self) -> int:
+        """|y eta - b(eta)| <= 2^fit_log2; larger ones count as this."""
+        ...
 
     def response(self, design: Design, batch: Batch) -> np.ndarray: ...
 
@@ -91,10 +106,10 @@ class Binomial:
         return np.asarray(self.weight(eta) * (expit(-eta) - expit(eta)))
 
     def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.maximum(-np.logaddexp(0.0, _against(eta, y)), -(2.0**self.fit_log2))
+        return np.asarray(np.maximum(-np.logaddexp(0.0, _against(eta, y)), -(2.0**self.fit_log2)))
 
     def pearson(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.exp(np.minimum(_against(eta, y), PEARSON_LIMIT_LOG2 * math.log(2)))
+        return np.asarray(np.exp(np.minimum(_against(eta, y), PEARSON_LIMIT_LOG2 * math.log(2))))
 
     def constants(self, y: np.ndarray) -> Mapping[str, np.ndarray]:
         return {"events": y}
@@ -147,20 +162,20 @@ class Poisson:
         return design.response_values(batch)
 
     def residual(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return y - self.weight(eta)
+        return np.asarray(y - self.weight(eta))
 
     def weight(self, eta: np.ndarray) -> np.ndarray:
-        return np.exp(np.minimum(eta, self.residual_log2 * math.log(2)))
+        return np.asarray(np.exp(np.minimum(eta, self.residual_log2 * math.log(2))))
 
     def slope(self, eta: np.ndarray) -> np.ndarray:
         return self.weight(eta)
 
     def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.maximum(y * np.minimum(eta, 40.0) - self.weight(eta), -(2.0**self.fit_log2))
+        return np.asarray(np.maximum(y * np.minimum(eta, 40.0) - self.weight(eta), -(2.0**self.fit_log2)))
 
     def pearson(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
         mean = np.maximum(self.weight(eta), np.finfo(float).tiny)
-        return np.minimum((y - mean) ** 2 / mean, 2.0**PEARSON_LIMIT_LOG2)
+        return np.asarray(np.minimum((y - mean) ** 2 / mean, 2.0**PEARSON_LIMIT_LOG2))
 
     def constants(self, y: np.ndarray) -> Mapping[str, np.ndarray]:
         return {"total": y, "log_factorials": gammaln(y + 1), "ylogy": xlogy(y, y)}

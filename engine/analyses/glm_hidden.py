@@ -5,13 +5,13 @@
     newton   JOINT  eta = Z gamma, means and weights (shared_families.py), g = Z'(y - mean), H = Z'WZ, a step H^-1 g
     final    JOINT  H^-1 to full precision, a last step, log-likelihood, Pearson's chi-square, the sandwich: the outputs
 
-Only `start` reads rows. Units: M P / N for sums over rows (normalise.py), W / 2^weight_log2 in [0, 1] for weights, so that 0 <= H <= B:
-that is what makes the range of every step provable, whatever the weights are (protocols/numeric/solve.py, `precondition`). Rows
-are shared in Z_2^128 and padded with zeros, which add nothing to Z'WZ, Z'mean and Z'y; where zero rows would count (log-likelihood,
-chi-square) the cohort's 0/1 weight multiplies them out.
+Only `start` reads rows. Units: M P / N for sums over rows (normalise.py), W / 2^weight_log2 in [0, 1] for weights, so that
+0 <= H <= B: that makes the range of every step provable, whatever the weights are (protocols/numeric/solve.py, `precondition`).
+Rows are shared in Z_2^128 and padded with zeros, which add nothing to Z'WZ, Z'mean and Z'y; where zero rows would count
+(log-likelihood, chi-square) the cohort's 0/1 weight multiplies them out.
 
-Convergence. With the step s the job goes on until s'Bs <= 2^-44: until it changes the linear predictors by less than 2.4e-7 in the
-mean square, which is what standard errors, taken from before the step, then lack relatively; the coefficients, taken from
+Convergence. With the step s the job goes on until s'Bs <= 2^-44: until it changes the linear predictors by less than 2.4e-7 in
+the mean square, which is what standard errors, taken from before the step, then lack relatively; the coefficients, taken from
 after it, lack the square of that. A fit that runs away never gets there. At the end, with the full inverse, sum (z's)^2 > 2^-5
 means that it ran away slowly: separated.
 
@@ -208,7 +208,7 @@ class HiddenFit:
         mean, weight = family.mean_and_weight(mpc, folded)
         weighted = mpc.mul(mpc.reshape(weight, (n, 1)), z, frac=weight.frac + z.frac)
         mean_column = mpc.rescale_up(mpc.reshape(mean, (n, 1)), weighted.frac)
-        products = mpc.row_products(z, mpc.concat([weighted, mean_column], axis=1))
+        products = mpc.row_products(z, weighted, symmetric=True, also=mean_column)
         products = replace(products, frac=products.frac + r)  # divided by N
         sums = mpc.bounded(mpc.mul(products, start.power, frac=LARGE_FRAC), ONE + ONE // 1024, PEAK)
         hessian, gradient = sums[:, :d], held.score - sums[:, d:]
@@ -330,4 +330,4 @@ EXTREME = "Some fitted probabilities are within 1e-8 of 0 or 1 and were taken fo
 
 def rounded(z: np.ndarray) -> np.ndarray:
     """Rows as they will be shared, so that sums over them are those of the shares."""
-    return np.ldexp(np.rint(np.ldexp(z, SMALL_FRAC)), -SMALL_FRAC)
+    return np.asarray(np.ldexp(np.rint(np.ldexp(z, SMALL_FRAC)), -SMALL_FRAC))

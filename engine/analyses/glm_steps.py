@@ -1,14 +1,19 @@
-"""A generalised linear model by Newton's method in `steps` mode: the coefficients after each step are opened to the parties, so that
-hospitals compute their next sums in the clear.
+"""A generalised linear model by Newton's method in `steps` mode: the coefficients open to the parties after each step.
 
-    start    LOCAL  the hospital's own fit (one_shot.py);                       JOINT  gamma_0, opened to the parties
-    newton   LOCAL  Z'WZ, Z'(y - mean) at the public gamma;                     JOINT  gamma + (Z'WZ)^-1 Z'(y - mean), opened to the parties
-    final    LOCAL  the same, log-likelihood, Pearson's chi-square, middle of the sandwich;  JOINT  a last step, and the outputs
+So hospitals compute their next sums in the clear.
 
-The first stage also fixes, on shares, the power of two that brings sums to the size of means and the columns of absent levels; both
-stay shared. Converged when a step changes no coefficient by more than 1e-5 (relative, or of the scaled column's unit): Newton's
-error after it is of the order of its square, and the final step squares it again. A hospital fits at most the first SAMPLE_ROWS
-rows, thinned evenly, so that LOCAL runs in constant memory. W / 2^weight_log2 <= 1, so that Z'WZ P / N has a trace of at most d in these units.
+    start    LOCAL  the hospital's own fit (one_shot.py)
+             JOINT  gamma_0, opened to the parties
+    newton   LOCAL  Z'WZ, Z'(y - mean) at the public gamma
+             JOINT  gamma + (Z'WZ)^-1 Z'(y - mean), opened to the parties
+    final    LOCAL  the same, log-likelihood, Pearson's chi-square, middle of the sandwich
+             JOINT  a last step, and the outputs
+
+The first stage also fixes, on shares, the power of two that brings sums to the size of means and the columns of absent levels;
+both stay shared. Converged when a step changes no coefficient by more than 1e-5 (relative, or of the scaled column's unit):
+Newton's error after it is of the order of its square, and the final step squares it again. A hospital fits at most SAMPLE_ROWS of
+its rows, evenly spaced, so that LOCAL runs in constant memory. W / 2^weight_log2 <= 1, so that Z'WZ P / N has a trace of at
+most d in these units.
 Leaks: the coefficients after each step, to the parties; the outputs. Rounds (replicated): about 60 a step.
 """
 

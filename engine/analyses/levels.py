@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,10 @@ class Levels:
             codes[values == float(level)] = position
         return codes
 
+    def of_batch(self, batch: Batch) -> np.ndarray:
+        """The codes of a batch, worked out once for all cells."""
+        return batch.once((Levels, self.name, self.values), lambda: self.codes(batch.frame))
+
     def margins(self, first: int) -> tuple[Cell, ...]:
         """One cell a level, numbered from `first` in the plan; a level that nobody has is excused."""
         return tuple(Cell(f"{self.name} is {value}", _has(self, i), (first + i,)) for i, value in enumerate(self.values))
@@ -71,15 +76,15 @@ def count_table(rows: Levels, columns: Levels, frame: pd.DataFrame) -> np.ndarra
     return flat.reshape(len(rows), len(columns)).astype(np.int64)
 
 
-def _has(levels: Levels, i: int):  # type: ignore[no-untyped-def]
+def _has(levels: Levels, i: int) -> Callable[[Batch], np.ndarray]:
     def members(batch: Batch) -> np.ndarray:
-        return np.asarray(levels.codes(batch.frame) == i)
+        return batch.once(members, lambda: np.asarray(levels.of_batch(batch) == i))
 
     return members
 
 
-def _has_both(rows: Levels, i: int, columns: Levels, j: int):  # type: ignore[no-untyped-def]
+def _has_both(rows: Levels, i: int, columns: Levels, j: int) -> Callable[[Batch], np.ndarray]:
     def members(batch: Batch) -> np.ndarray:
-        return np.asarray((rows.codes(batch.frame) == i) & (columns.codes(batch.frame) == j))
+        return batch.once(members, lambda: (rows.of_batch(batch) == i) & (columns.of_batch(batch) == j))
 
     return members

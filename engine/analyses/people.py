@@ -13,8 +13,8 @@ def starts(persons: np.ndarray) -> np.ndarray:
 def count(members: np.ndarray, persons: np.ndarray | None) -> int:
     """How many people have at least one row in `members` (bool); how many rows where no person column is named."""
     if persons is None or not len(members):
-        return int(members.sum())
-    return int(np.logical_or.reduceat(members, starts(persons)).sum())
+        return int(np.count_nonzero(members))
+    return int(np.count_nonzero(np.logical_or.reduceat(members, starts(persons))))
 
 
 def sum_by_person(rows: np.ndarray, persons: np.ndarray | None) -> np.ndarray:

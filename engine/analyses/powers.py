@@ -68,8 +68,10 @@ class PowerSums:
         w = z - self._shift[1]
         block = np.zeros(self._sums.high.shape)
         for group in range(len(block)):
-            mine = w[groups == group]
-            block[group] = [np.sum(mine**k) for k in range(ORDER + 1)]
+            chosen = groups == group
+            mine = w if chosen.all() else w[chosen]
+            square = mine * mine  # products: a power of each number takes 30 times as long
+            block[group] = [len(mine), np.sum(mine), np.sum(square), np.sum(square * mine), np.sum(square * square)]
         self._sums = add(self._sums, DoubleDouble(block, np.zeros_like(block)))
 
     def total(self) -> DoubleDouble:

@@ -1,7 +1,7 @@
-"""Families of generalised linear models on shared rows: what families.py computes in the clear, by the functions of protocols/numeric.
+"""Families of generalised linear models on shared rows: what families.py computes in the clear, by protocols/numeric.
 
-Linear predictors live in Z_2^128 at 28 fractional bits. Means and weights come in units of the family's bounds, so that both lie in
-[0, 1]; what is added up only once, at the end, comes from the same folded predictors without a new comparison.
+Linear predictors live in Z_2^128 at 28 fractional bits. Means and weights come in units of the family's bounds, so that both lie
+in [0, 1]; what is added up only once, at the end, comes from the same folded predictors without a new comparison.
 """
 
 from __future__ import annotations
@@ -21,9 +21,20 @@ DIGITS = 60
 class SharedFamily(Protocol):
     """`eta` (rows,); `folded` is the family's own."""
 
-    cumulant_log2: int  # `cumulant` counts in 2^cumulant_log2
-    pearson_log2: int  # squares of `pearson_root` count in 2^pearson_log2
-    mean_error: float  # of a mean, in the response's unit: series and clamps; truncations come on top, without bias
+    @property
+    def cumulant_log2(self) -> int:
+        """`cumulant` counts in 2^cumulant_log2."""
+        ...
+
+    @property
+    def pearson_log2(self) -> int:
+        """Squares of `pearson_root` count in 2^pearson_log2."""
+        ...
+
+    @property
+    def mean_error(self) -> float:
+        """Of a mean, in the response's unit: series and clamps; truncations come on top, without bias."""
+        ...
 
     def fold(self, mpc: Engine, eta: Secret) -> Any: ...
 

@@ -161,8 +161,8 @@ class Study:
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.PoissonResult:
-        """Poisson regression of a count, with log link. `vcov`: "model", "HC0"; `disclosure="steps"` is faster, takes "cluster" too, and
-        shows the parties the coefficients after each step."""
+        """Poisson regression of a count, with log link. `vcov`: "model", "HC0"; `disclosure="steps"` is faster, takes "cluster"
+        too, and shows the parties the coefficients after each step."""
         common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
         found: results.PoissonResult = self._ask(
             self.spec("poisson", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout

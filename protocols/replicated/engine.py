@@ -92,8 +92,8 @@ class Replicated(PlannedEngine):
     def _mul_add(self, x: Shares, y: Shares, z: Shares, drop: int, bound: int) -> Shares:
         return multiply.product_plus(self.session, x, y, z, drop, bound)
 
-    def _row_products(self, x: Shares, y: Shares, symmetric: bool, bound: int) -> Shares:
-        return multiply.row_products(self.session, x, y, symmetric, bound)
+    def _row_products(self, x: Shares, y: Shares, also: Shares | None, symmetric: bool, bound: int) -> Shares:
+        return multiply.row_products(self.session, x, y, also, symmetric, bound)
 
     def _drop(self, x: Shares, bits: int, bound: int) -> Shares:
         return truncate.truncate(self.session, x, bits, bound)

@@ -39,16 +39,41 @@ def product_plus(session: Session, x: Shares, y: Shares, z: Shares, drop: int, b
     return _finish(session, native.add(native.mul_shares(*x, *y), z.own), drop, bound)
 
 
-def row_products(session: Session, x: Shares, y: Shares, symmetric: bool, bound: int) -> Shares:
-    """x^T y of (n, d) and (n, m) in Z_2^128, every entry |z| <= bound, in Z_2^256. One round, or two.
+def row_products(session: Session, x: Shares, y: Shares, also: Shares | None, symmetric: bool, bound: int) -> Shares:
+    """x^T y of (n, d) and (n, m) in Z_2^128, and x^T also of (n, k) behind it, every entry |z| <= bound, in Z_2^256.
 
-    `symmetric`: the product is; one triangle is lifted.
+    One round, or two. `symmetric`: x^T y is; one triangle of it is computed and lifted.
     """
-    additive = native.gram_shares(*x) if x is y else native.matmul_shares(transposed(x.own), transposed(x.next), *y)
-    if not symmetric:
-        return lift_additive(session, additive, bound)
-    lifted = lift_additive(session, upper_triangle(additive), bound)
-    return Shares(*(mirrored(component, len(additive)) for component in lifted))
+    d, limbs = x.own.shape[1:]
+    first = _triangle(x, y) if symmetric else _across(x, y).reshape(-1, limbs)
+    additive = first if also is None else np.concatenate([first, _across(x, also).reshape(-1, limbs)])
+    lifted = lift_additive(session, additive, bound)
+
+    def placed(component: np.ndarray) -> np.ndarray:
+        left, right = component[: len(first)], component[len(first) :]
+        square = mirrored(left, d) if symmetric else left.reshape(d, -1, left.shape[-1])
+        return square if also is None else np.concatenate([square, right.reshape(d, -1, right.shape[-1])], axis=1)
+
+    return Shares(*map(placed, lifted))
+
+
+TRIANGLE_COLUMNS = 8  # that are computed at a time, with all rows down to the last of them
+
+
+def _across(x: Shares, y: Shares) -> np.ndarray:
+    return native.matmul_shares(transposed(x.own), transposed(x.next), *y)
+
+
+def _triangle(x: Shares, y: Shares) -> np.ndarray:
+    """My additive share of x^T y on and above the diagonal, (d (d + 1) / 2, limbs)."""
+    if x is y:
+        return upper_triangle(native.gram_shares(*x))
+    d, limbs = x.own.shape[1:]
+    square = np.zeros((d, d, limbs), dtype=np.uint64)
+    for start in range(0, d, TRIANGLE_COLUMNS):
+        end = min(start + TRIANGLE_COLUMNS, d)
+        square[:end, start:end] = _across(Shares(*(c[:, :end] for c in x)), Shares(*(c[:, start:end] for c in y)))
+    return upper_triangle(square)
 
 
 def conjunction(session: Session, x: Shares, y: Shares) -> Shares:

@@ -51,6 +51,10 @@ VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
         lambda m: (lambda x: m.row_products(x, x, symmetric=True))(value(m, 9, 3, limbs=SMALL)),
         cost.masked_opening((6, SMALL)),
     ),
+    "row_products beside a gram": (
+        lambda m: (lambda x: m.row_products(x, x, symmetric=True, also=x[:, :2]))(value(m, 9, 3, limbs=SMALL)),
+        cost.masked_opening((12, SMALL)),
+    ),
     "truncate": (lambda m: m.truncate(value(m, 7), 10), cost.masked_opening((7, LARGE))),
     "lift": (lambda m: m.lift(value(m, 7, limbs=SMALL)), cost.masked_opening((7, SMALL))),
     "mul wide": (lambda m: wide(m, 5, 3) * value(m, 3, limbs=SMALL), cost.split_truncation_of_additive((5, 3, SMALL), 28)),

@@ -87,7 +87,7 @@ def test_misuse_of_rows() -> None:
         Simulation(3, (0,), deadline=5).run(lambda session: rows.collect(session, {}, {"x": np.zeros(1)}))
 
 
-X = np.random.default_rng(1).integers(-(2**28), 2**28, size=(60, 4)).astype(object)
+X = np.random.default_rng(1).integers(-(2**28), 2**28, size=(60, 19)).astype(object)
 Y = np.random.default_rng(2).integers(-(2**28), 2**28, size=(60, 3)).astype(object)
 W = np.random.default_rng(3).integers(0, 2, size=(60, 1)).astype(object)
 
@@ -101,12 +101,16 @@ def products(mpc: Engine) -> dict[str, Secret]:
         "weighted": mpc.row_products(x, x * w, symmetric=True),
         "cross": mpc.row_products(x, y),
         "gradient": mpc.row_products(x, y[:, :1]),
+        "beside": mpc.row_products(x, x * w, symmetric=True, also=y),
+        "two": mpc.row_products(x, y, also=x * w),
     }
 
 
 def test_sums_of_products_over_rows_are_exact_in_the_large_ring() -> None:
     gram = X.T @ X
-    expected = {"gram": gram, "whole": gram, "weighted": X.T @ (X * W), "cross": X.T @ Y, "gradient": X.T @ Y[:, :1]}
+    weighted, cross = X.T @ (X * W), X.T @ Y
+    expected = {"gram": gram, "whole": gram, "weighted": weighted, "cross": cross, "gradient": cross[:, :1]}
+    expected |= {"beside": np.hstack([weighted, cross]), "two": np.hstack([cross, weighted])}
     for released, _ in (in_the_clear(products), on_shares(products)):
         for name, exact in expected.items():
             np.testing.assert_array_equal(released[name].ints, exact)
@@ -122,6 +126,9 @@ def test_row_products_refuse_what_they_cannot_sum() -> None:
             mpc.row_products(x, y)
     with pytest.raises(MisuseError):
         mpc.row_products(x, x[:, :1], symmetric=True)
+    for also in (x[:2], mpc.constant(np.ones((3, 2))), mpc.rescale_up(x, 30)):
+        with pytest.raises(MisuseError):
+            mpc.row_products(x, x, also=also)
     wide = mpc.constant(np.full((3, 2), 2**62, dtype=object), limbs=SMALL, frac=0)
     with pytest.raises(RangeError):
         mpc.row_products(wide, wide)

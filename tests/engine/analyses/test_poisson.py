@@ -105,5 +105,7 @@ def test_a_response_that_is_no_count_is_refused(formula: str, message: str) -> N
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ranges_are_planned(mode: str) -> None:
-    price = plan_ranges(analysis_of(Dictionary.parse({"columns": COLUMNS}), "poisson", 40, formula="visits ~ x + b", disclosure=mode))
+    price = plan_ranges(
+        analysis_of(Dictionary.parse({"columns": COLUMNS}), "poisson", 40, formula="visits ~ x + b", disclosure=mode)
+    )
     assert price.leakage_log2 <= -40
