@@ -8,7 +8,7 @@ exp((U - eta) / 2) is the square of a series of degree 14, from the same x. Doma
 clamp answers with the value at the edge and says so; within 2^-20 of an edge it may act or not. Error: half 5e-8 as a rule
 (1.5e-8 without truncations), less than 1.3e-7 if all of them erred together, value twice as much; inverse_half 2^-7 and 2^-17 of
 itself. Rounds: a comparison at 8 bits less than its width and 8; inverse_half 7. Bytes: for each eta two comparisons and 10
-truncations; inverse_half 8 truncations. Leaks 2^-64 an eta.
+truncations; inverse_half 8 truncations. Leaks 2^-66 an eta.
 
 exp: with t = x / 16 in [-1, 1], a relabelling, exp(x) = exp(t / 2)^32: a Chebyshev series of degree 15 (its remainder is below
 2^-74) at 68 fractional bits and five squarings. Domain [-16, 16]; beyond, the clamp answers with exp(+-16) and says so.

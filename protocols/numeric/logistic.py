@@ -19,8 +19,9 @@ asymptote and the value at L), and says so.
 Error: q and the slope 1.5e-8 (1.1e-8 the clamp, 3e-9 the series), log(1 + exp) 1.5e-8; truncations add 2e-8 as a rule, less
 than 1.3e-7 if all of them erred together. A value may leave [0, 1] or [0, 1/4] by as much, never its stated bound. The square
 root of a squared Pearson residual errs by 2^-13 and 2^-17 of itself, without a bias.
-Adversary: one semi-honest compute party. Leaks nothing but the masked openings: 2^-64 an eta, 2^-47 for 10^5 of them.
-Rounds: `fold` a comparison (6 for 10^5 of |eta| < 4000) and 1, `mean_and_slope` 8, `softplus` 8, `pearson_roots` 9.
+Adversary: one semi-honest compute party. Leaks nothing but the masked openings: 2^-65 an eta, 2^-48 for 10^5 of them.
+Rounds: `fold` a comparison (6 for 10^5 of |eta| < 4000) and 1, `mean_and_slope` 8, `softplus` 8, `pearson_roots` 9;
+for up to 2.6 * 10^5 etas at once. Beyond, some truncations leak nothing and take a round more (replicated/cost.py).
 Bytes: for each eta, `fold` three comparisons and a truncation, `mean_and_slope` 11 truncations and an exact product, or 13
 truncations with the slope, `softplus` 11 and an exact product, `pearson_roots` 8 and two exact products.
 """
