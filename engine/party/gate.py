@@ -12,8 +12,8 @@ one batch, and add up the violations. What opens is whether there was any (SECUR
     refusals      no hospital finds more than 5 % of its rows out of bounds
 
 Counts that are told along with the answer (missing, out of bounds) leave as c [c >= floor] with the bit [1 <= c < floor].
-Adversary: the engine's. Leaks: the bit. Rounds (replicated): 10 for all comparisons at once (ranges need the whole ring's width,
-so the others take it too), 1 for each depth of `absent_if`, about 6 to join the violations, 1 for the masked counts.
+Adversary: the engine's. Leaks: the bit. Rounds (replicated): 7 to 9 for all comparisons at once (ranges need the whole ring's
+width, so the others take it too), 1 for each depth of `absent_if`, 2 or 3 to join the violations, 1 for the masked counts.
 """
 
 from __future__ import annotations

@@ -39,17 +39,17 @@ X_0^(1/2) H X_0^(1/2), whose eigenvalues lie in [-2^-21, 1 + 2^-8]. So with the 
 all of the above holds in the norm ||A||_0 = ||X_0^(-1/2) A X_0^(1/2)||, for X_k in ||X_0^(-1/2) X_k X_0^(-1/2)||, where 0 <= Y_k
 <= I up to 2^-21 G_k below and, before the first step, 2^-8 above: a <= 63/32 brings that below 1. Let c^2 = ||X_0|| d, which
 bounds the condition of X_0. Then ||A|| <= c ||A||_0 and ||X_k|| <= ||X_0|| G_k, and truncations at f bits are c d 2^(1-f) in that
-norm. `improve` keeps 2^-21 G <= 2^-3 and 19 G c d 2^(1-f) <= 2^-5, so that truncations and negative weights add less than
-SLACK_0 = 2^-2. X is kept at 48 bits, Y at 60: for ||X_0|| <= 2^30 and d = 50 all openings of `precondition` and FAST leak less
-than 2^-50.
+norm. For g with g'X_0 g <= 1, v_k = X_k g = p_k(X_0 H) X_0 g costs one column more, and |v_k| <= ||X_0||^(1/2) G_k. `improve`
+keeps 2^-21 G <= 2^-3 and 19 G c d 2^(1-f) <= 2^-5, so that truncations and negative weights add less than SLACK_0 = 2^-2. X is
+kept at 48 bits, Y and v at 60: for ||X_0|| <= 2^30 and d = 50 all openings of `precondition` and FAST leak less than 2^-50.
 The last step makes X symmetric, so that R = I - X H has the eigenvalues of I - H^(1/2) X H^(1/2), and tr R^2 is the squared
 Frobenius norm of that: the residual in the scale of standard errors. Beyond 2^-18, H is declared singular.
 
 Adversary: one semi-honest compute party; hospitals that are semi-honest too, since M must be positive semidefinite. Leaks
 nothing but the openings'; `singular` stays secret.
-Rounds: `inverse` 27 and a comparison (8 or 9), 1 more where N has more than 74 fractional bits, 2 more with `norm_log2`;
-`precondition` 1, `improve` 1 a step, `inverse_of` 2 and a comparison (9). They do not depend on size as long as masks hide the
-products well enough (d <= 100 or so); beyond, truncations without a leak take a round more each.
+Rounds: `inverse` 27 and a comparison (5 for one matrix), 1 more where N has more than 74 fractional bits, 2 more with
+`norm_log2`; `precondition` 1, `improve` 1 a step, `inverse_of` 2 or 3 and a comparison. They do not depend on size as long as
+masks hide the products well enough (d <= 100 or so); beyond, and for a poor X_0, truncations without a leak take a round more each.
 Bytes: at most 8 d^2 elements a round over the three parties.
 """
 
@@ -96,13 +96,17 @@ class Solution:
 
 @dataclass(frozen=True)
 class Coupled:
-    """X on its way to H^-1, and Y = X H. Public: bounds of ||X_0|| and of its condition's square root, and the growth so far."""
+    """X on its way to H^-1, Y = X H, and v = X g where there is a g.
+
+    Public: bounds of ||X_0|| and of its condition's square root, and the growth so far.
+    """
 
     X: Secret
     Y: Secret
     norm: float
     condition: float  # c
     growth: float = 1.0  # product of all 2a
+    v: Secret | None = None
 
 
 def inverse(mpc: Engine, M: Secret, trace_bound: float, norm_log2: int | None = None) -> tuple[Secret, Secret]:
@@ -143,45 +147,45 @@ def solve(mpc: Engine, M: Secret, B: Secret, trace_bound: float, limit: float) -
     return Solution(x, singular, clamped)
 
 
-def precondition(mpc: Engine, X0: Secret, H: Secret, absent: Secret | None = None) -> Coupled:
-    """(X_0, X_0 H) for symmetric H, -2^-22 B <= H <= (1 + 2^-10) B, and X_0 = B^-1 (d, d) from `inverse` with `norm_log2`.
+def precondition(mpc: Engine, X0: Secret, H: Secret, absent: Secret | None = None, g: Secret | None = None) -> Coupled:
+    """(X_0, X_0 H, X_0 g) for symmetric H, -2^-22 B <= H <= (1 + 2^-10) B, and X_0 = B^-1 (d, d) from `inverse` with `norm_log2`.
 
-    trace B <= d (public theorems of the caller, as is the range of H). `absent`: secret 0/1 (d,), columns where H is 0 and X_0
-    that of the identity; 1 is put on their diagonal. One round.
+    trace B <= d, g' X_0 g <= 1 + 2^-10 for g (d, 1) at 64 bits (public theorems of the caller, as is the range of H). `absent`:
+    secret 0/1 (d,), columns where H is 0 and X_0 that of the identity; 1 is put on their diagonal. One round.
     """
     d = _size(H)
     if X0.shape != H.shape or X0.frac != LARGE_FRAC or X0.limbs != LARGE:
         raise MisuseError("a preconditioner has the shape of its matrix, in Z_2^256 at 64 fractional bits")
+    X0, right = _mirrored(mpc, X0), _with_absent(mpc, H, absent)
+    if g is not None:
+        right = mpc.concat([right, g], axis=-1)
+    columns = [X0, mpc.matmul(X0, right, frac=Y_FRAC)]
     norm = X0.bound / 2**LARGE_FRAC
-    condition = math.sqrt(norm * d)
-    Y = mpc.matmul(_mirrored(mpc, X0), _with_absent(mpc, H, absent), frac=Y_FRAC)
-    Y = mpc.bounded(Y, _units(condition * (1 + SLACK_0), Y_FRAC), PRECONDITIONED)
-    return Coupled(_mirrored(mpc, X0), Y, norm, condition)
+    coupled = Coupled(X0, columns[1][:, :d], norm, math.sqrt(norm * d))
+    return _within(mpc, coupled, mpc.concat([replace(each, frac=0) for each in columns], axis=-1), LARGE_FRAC)
 
 
 def improve(mpc: Engine, coupled: Coupled, steps: Sequence[float]) -> Coupled:
     """Steps with these scales a, 1 <= a <= 63/32, of at most 5 fractional bits: FAST, then POLISH. One round each."""
-    X, Y, growth, condition = coupled.X, coupled.Y, coupled.growth, coupled.condition
-    d = _size(Y)
-    _require_room(growth * math.prod(2 * a for a in steps), condition, d)
+    d = _size(coupled.Y)
+    _require_room(coupled.growth * math.prod(2 * a for a in steps), coupled.condition, d)
     for a in steps:
-        S = _scaled(mpc, Y, a)
-        S = mpc.bounded(S, _units(2 * a * condition * (1 + SLACK_0), S.frac), PRECONDITIONED)
-        # X comes with `extra` bits more than it is kept with, at first; Y is given as many, so that both lose them
-        extra = X.frac - X_FRAC
-        both = mpc.concat([replace(X, frac=0), mpc.shift_left(replace(Y, frac=0), extra)], axis=-1)
-        both = mpc.matmul(replace(S, frac=S.frac + extra), both, frac=0)
-        growth *= 2 * a
-        peak = _units(coupled.norm * growth * (1 + SLACK_0), X_FRAC)
-        X = mpc.bounded(replace(both[..., :d], frac=X_FRAC), peak, PRECONDITIONED)
-        Y = mpc.bounded(replace(both[..., d:], frac=Y_FRAC), _units(condition * (1 + SLACK_0), Y_FRAC), PRECONDITIONED)
-    return replace(coupled, X=X, Y=Y, growth=growth)
+        S = _scaled(mpc, coupled.Y, a)
+        S = mpc.bounded(S, _units(2 * a * coupled.condition * (1 + SLACK_0), S.frac), PRECONDITIONED)
+        # X comes with `extra` bits more than it is kept with, at first; the others are given as many, so that all lose them
+        extra = coupled.X.frac - X_FRAC
+        others = [coupled.Y] if coupled.v is None else [coupled.Y, coupled.v]
+        columns = [coupled.X, *(mpc.shift_left(each, extra) for each in others)]
+        joined = mpc.concat([replace(each, frac=0) for each in columns], axis=-1)
+        units = mpc.matmul(replace(S, frac=S.frac + extra), joined, frac=0)
+        coupled = _within(mpc, replace(coupled, growth=coupled.growth * 2 * a), units, X_FRAC)
+    return coupled
 
 
 def inverse_of(mpc: Engine, coupled: Coupled, H: Secret, absent: Secret | None = None) -> tuple[Secret, Secret]:
     """(H^-1 at 64 fractional bits, symmetric; 1 where H is too near to singular), from `improve` with FAST and POLISH.
 
-    Where the second value is 1 the first is bounded and meaningless. Two rounds and a comparison.
+    Where the second value is 1 the first is bounded and meaningless.
     """
     d, condition = _size(H), coupled.condition
     norm = coupled.norm * coupled.growth * (1 + SLACK_0)
@@ -198,6 +202,19 @@ def inverse_of(mpc: Engine, coupled: Coupled, H: Secret, absent: Secret | None =
     last = mpc.bounded(last, _units(norm * (2 + SLACK_0)), PRECONDITIONED)
     margin = _margin(mpc, both[..., d:], d * (1 + SLACK_0) ** 2, "tr R^2 <= d ||R||_0^2, R being similar to a symmetric matrix")
     return last, mpc.is_negative(margin)
+
+
+def _within(mpc: Engine, coupled: Coupled, units: Secret, x_frac: int) -> Coupled:
+    """`coupled` with X, Y and v from columns (d, 2d or 2d + 1) in their own units, and their bounds."""
+    d, growth = units.shape[0], coupled.growth * (1 + SLACK_0)
+
+    def part(columns: slice, frac: int, bound: float) -> Secret:
+        return mpc.bounded(replace(units[:, columns], frac=frac), _units(bound, frac), PRECONDITIONED)
+
+    X = part(slice(d), x_frac, coupled.norm * growth)
+    Y = part(slice(d, 2 * d), Y_FRAC, coupled.condition * (1 + SLACK_0))
+    v = part(slice(2 * d, None), Y_FRAC, math.sqrt(coupled.norm) * growth) if units.shape[1] > 2 * d else None
+    return replace(coupled, X=X, Y=Y, v=v)
 
 
 def _margin(mpc: Engine, product: Secret, largest: float, because: str) -> Secret:
