@@ -49,7 +49,7 @@ Adversary: one semi-honest compute party; hospitals that are semi-honest too, si
 nothing but the openings'; `singular` stays secret.
 Rounds: `inverse` 27 and a comparison (5 for one matrix), 1 more where N has more than 74 fractional bits, 2 more with
 `norm_log2`; `precondition` 1, `improve` 1 a step, `inverse_of` 2 or 3 and a comparison. They do not depend on size as long as
-masks hide the products well enough (d <= 100 or so); beyond, and for a poor X_0, truncations without a leak take a round more each.
+masks hide the products well enough (d <= 100 or so); beyond, and for a large X_0, truncations without a leak take a round more.
 Bytes: at most 8 d^2 elements a round over the three parties.
 """
 

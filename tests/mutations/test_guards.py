@@ -52,6 +52,13 @@ MUTATIONS = [
         f"{VIEWS}::test_received_words_are_independent_of_what_is_missing",
     ),
     Mutation(
+        "mask-of-products-of-an-addend's-bits",
+        "protocols/replicated/compare.py",
+        "to_1 = np.concatenate([(monomials ^ t_1).reshape(-1, words), e[None]])",
+        "to_1 = np.concatenate([monomials.reshape(-1, words), e[None]])",
+        f"{VIEWS}::test_received_words_are_independent_of_what_is_missing",
+    ),
+    Mutation(
         "zero-share-of-a-release",
         "protocols/replicated/opening.py",
         "return native.add(x.own, zero_share(session, tuple(shape), limbs))",
