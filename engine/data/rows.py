@@ -7,7 +7,7 @@ categories as pandas Categoricals whose categories are the dictionary's levels i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,9 +34,36 @@ class Batch:
     persons: np.ndarray | None  # int64 (rows,), equal for rows of one person, sorted; None without a person column
     identities: np.ndarray  # uint64 (rows,): what makes this row (even), or its person (odd), the same one in a later query
     row_identities: np.ndarray | None = None  # where identities are of people: uint64 (rows,), what makes this row of theirs
+    _found: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.identities)
+
+    def once(self, key: Hashable, find: Callable[[], np.ndarray]) -> np.ndarray:
+        """find(), worked out the first time: the gate's counts, the row sets and the analysis ask the same of a batch.
+
+        `key` says what it is; a function that stands for itself is its own key. Nobody changes the array.
+        """
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = find()
+        return found
+
+    def known(self, columns: Iterable[str]) -> np.ndarray:
+        """bool (rows,): which rows have a value in every one of these columns."""
+        known = np.ones(len(self), dtype=bool)
+        for name in columns:
+            known &= self._known(name)
+        return known
+
+    def _known(self, name: str) -> np.ndarray:
+        def find() -> np.ndarray:
+            values = self.frame[name]
+            if values.dtype.kind == "f":  # numpy's own test: pandas' asks many questions first
+                return np.asarray(~np.isnan(values.to_numpy()))
+            return values.notna().to_numpy()
+
+        return self.once(("known", name), find)
 
 
 @dataclass

@@ -47,11 +47,14 @@ class Grouping:
         return self.factor is not None or len(self.column.few) > 2
 
     def members(self, group: int) -> Members:
+        key = (self.column.name, None if self.factor is None else self.factor.levels, group)
+        return lambda batch: batch.once(key, lambda: self._members(group, batch))
+
+    def _members(self, group: int, batch: Batch) -> np.ndarray:
         if self.factor is not None:
-            factor = self.factor
-            return lambda batch: factor.indicator(batch.frame, group)
-        name, value, width = self.column.name, self.column.few[group], (self.column.resolution or 0.0) / 2
-        return lambda batch: np.asarray(np.abs(batch.frame[name].to_numpy(dtype=np.float64) - value) <= width)
+            return self.factor.indicator(batch.frame, group)
+        values = batch.frame[self.column.name].to_numpy(dtype=np.float64)
+        return np.asarray(np.abs(values - self.column.few[group]) <= (self.column.resolution or 0.0) / 2)
 
     @property
     def key(self) -> tuple[str, bool]:
@@ -109,4 +112,7 @@ def _combinations(term: Sequence[Grouping], index: dict[tuple[tuple[str, bool], 
 
 
 def _together(members: list[Members]) -> Members:
-    return lambda batch: np.logical_and.reduce([member(batch) for member in members])
+    def together(batch: Batch) -> np.ndarray:
+        return batch.once(together, lambda: np.logical_and.reduce([member(batch) for member in members]))
+
+    return together

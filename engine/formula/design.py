@@ -102,7 +102,7 @@ class Design:
         )
 
     def matrix(self, batch: Batch) -> np.ndarray:
-        """float64 (rows, d), column by column in memory: z_j = (x_j - center_j) / scale_j, in [-1, 1]. NaN where a value is missing."""
+        """float64 (rows, d), column by column in memory: z_j = (x_j - center_j) / scale_j, in [-1, 1]. NaN where missing."""
         parts: dict[tuple[str, int | None], np.ndarray] = {}
         out = np.empty((len(self.names), len(batch)))
         for index, (column, z) in enumerate(zip(self._layout, out, strict=True)):
