@@ -32,7 +32,7 @@ MOST_ROBUST_COLUMNS = 30
 MOST_ROWS_OF_A_PERSON = 1 << 10
 VCOV = ("model", "HC0", "HC1", "cluster")
 GLM_VCOV = ("model", "HC0", "cluster")  # packages disagree on what HC1 means there
-INVERSE = "entries of (M + residue)^-1 after 46 doublings: protocols/numeric/solve.py, theorem (range)"
+INVERSE = "|X| <= 2^45.8 (1 + 2^-3) (2 + 2^-3) after the last step: protocols/numeric/solve.py, Range"
 
 
 @dataclass(frozen=True)

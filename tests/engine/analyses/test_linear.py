@@ -328,7 +328,7 @@ def many(d: int) -> Dictionary:
 
 
 @pytest.mark.parametrize(
-    ("columns", "vcov", "rounds"), [(7, "model", 112), (99, "model", 112), (7, "HC1", 145), (29, "cluster", 145)]
+    ("columns", "vcov", "rounds"), [(7, "model", 54), (99, "model", 59), (7, "HC1", 70), (29, "cluster", 73)]
 )
 def test_ranges_and_rounds_are_planned(columns: int, vcov: str, rounds: int) -> None:
     formula = "y ~ " + " + ".join(f"x{i}" for i in range(columns))
