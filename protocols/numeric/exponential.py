@@ -3,12 +3,13 @@
 exponential: with eta clamped to [U - 25.6, U], U a public bound, x = (5 / 64) (eta - U) + 1 in [-1, 1] is one product of the two
 comparisons' bits o (above) and u (below),
     x = (1 - o - u) (5 (eta - U) + 64) / 64 + o - u,
-and half = exp((eta - U) / 2) = exp(32/5 (x - 1)) a Chebyshev series of degree 17, whose square is exp(eta - U). inverse_half =
+and half = exp((eta - U) / 2) = exp(32/5 (x - 1)) a Chebyshev series of degree 20, whose square is exp(eta - U). inverse_half =
 exp((U - eta) / 2) is the square of a series of degree 14, from the same x. Domain: any eta within its stated bound; beyond, the
 clamp answers with the value at the edge and says so; within 2^-20 of an edge it may act or not. Error: half 5e-8 as a rule
-(1.5e-8 without truncations), less than 1.3e-7 if all of them erred together, value twice as much; inverse_half 2^-7 and 2^-17 of
-itself. Rounds: a comparison at 8 bits less than its width and 8; inverse_half 7. Bytes: for each eta two comparisons and 10
-truncations; inverse_half 8 truncations. Leaks 2^-66 an eta.
+(6e-10 of it the series), less than 1.3e-7 if all truncations erred together, value twice as much; inverse_half 2^-7 and 2^-17 of
+itself. Rounds: a comparison at 8 bits less than its width and 8; inverse_half 7. Bytes: for each eta two comparisons and 11
+truncations; inverse_half 8 truncations. Leaks 2^-64 an eta; beyond 1.3 * 10^5 of them some
+truncations leak nothing and take a round more.
 
 exp: with t = x / 16 in [-1, 1], a relabelling, exp(x) = exp(t / 2)^32: a Chebyshev series of degree 15 (its remainder is below
 2^-74) at 68 fractional bits and five squarings. Domain [-16, 16]; beyond, the clamp answers with exp(+-16) and says so.
@@ -40,6 +41,7 @@ SPAN = Fraction(128, 5)  # what exponential takes below its upper bound
 SMALL_ONE = 1 << SMALL_FRAC
 SMALL_SLACK = 1 << 8  # units, for truncations
 BLUR = 8  # bits: 2^-20
+FINER = 3  # bits, in coefficients
 QUARTER_BITS = 10  # exp(SPAN / 4) < 2^10
 INVERSE_FRAC = SMALL_FRAC - 19  # exp(SPAN / 2) < 2^19
 
@@ -153,7 +155,7 @@ def _exp_limit(power: Fraction, frac: int) -> int:
 
 @cache
 def _half_series() -> Series:
-    return chebyshev.series(lambda x: (decimal(SPAN / 4) * (x - 1)).exp(), Fraction(-1), Fraction(1), 3, 6, SMALL_FRAC)
+    return chebyshev.series(lambda x: (decimal(SPAN / 4) * (x - 1)).exp(), Fraction(-1), Fraction(1), 3, 7, SMALL_FRAC, FINER)
 
 
 @cache

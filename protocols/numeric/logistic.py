@@ -16,12 +16,12 @@ t = +-min(a, L) / L on [-1, 1], which keeps the digits where it is small.
 Domain: any eta within its stated bound. Below 2^-20, and within 2^-20 of L, a comparison may say either: a may be -2^-20, where
 the series hold as well, and the clamp may act or not. Beyond L the clamp answers with the value at L (for log(1 + exp) the exact
 asymptote and the value at L), and says so.
-Error: q and the slope 1.5e-8 (1.1e-8 the clamp, 3e-9 the series), log(1 + exp) 1.5e-8; truncations add 2e-8 as a rule, less
+Error: q and the slope 1.5e-8 (1.1e-8 the clamp, 3.5e-9 the series), log(1 + exp) 1.5e-8; truncations add 2e-8 as a rule, less
 than 1.3e-7 if all of them erred together. A value may leave [0, 1] or [0, 1/4] by as much, never its stated bound. The square
 root of a squared Pearson residual errs by 2^-13 and 2^-17 of itself, without a bias.
-Adversary: one semi-honest compute party. Leaks nothing but the masked openings: 2^-65 an eta, 2^-48 for 10^5 of them.
+Adversary: one semi-honest compute party. Leaks nothing but the masked openings: 2^-64 an eta, 2^-47 for 10^5 of them.
 Rounds: `fold` a comparison (6 for 10^5 of |eta| < 4000) and 1, `mean_and_slope` 8, `softplus` 8, `pearson_roots` 9;
-for up to 2.6 * 10^5 etas at once. Beyond, some truncations leak nothing and take a round more (replicated/cost.py).
+for up to 2 * 10^5 etas at once. Beyond, some truncations leak nothing and take a round more (replicated/cost.py).
 Bytes: for each eta, `fold` three comparisons and a truncation, `mean_and_slope` 11 truncations and an exact product, or 13
 truncations with the slope, `softplus` 11 and an exact product, `pearson_roots` 8 and two exact products.
 """
@@ -42,6 +42,7 @@ from protocols.numeric.chebyshev import Series, decimal
 LIMIT = Fraction(128, 7)
 BLOCKS, BLOCK = 3, 8  # degree 23 in 6 rounds and 10 truncations
 BLUR = 8  # bits; 7 / 64 of 2^8 units is how far x may leave [-1, 1]
+FINER = 2  # bits, in coefficients
 ONE = 1 << SMALL_FRAC
 SLACK = 1 << 8  # units: the error above is within 2^-20
 ROOT_FRAC = SMALL_FRAC - 14  # exp(L / 2) < 2^14
@@ -157,7 +158,9 @@ def _exp_limit(divisor: int, frac: int) -> int:
 
 def _series(f: Callable[[Decimal], Decimal]) -> Series:
     """f(a) as a series in w: (1 + w) / 2 = (1 - a / L)^2."""
-    return chebyshev.series(lambda u: f(decimal(LIMIT) * (1 - u.sqrt())), Fraction(0), Fraction(1), BLOCKS, BLOCK, SMALL_FRAC)
+    return chebyshev.series(
+        lambda u: f(decimal(LIMIT) * (1 - u.sqrt())), Fraction(0), Fraction(1), BLOCKS, BLOCK, SMALL_FRAC, FINER
+    )
 
 
 @cache
