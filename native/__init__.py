@@ -36,6 +36,7 @@ __all__ = [
     "KernelInputError",
     "KernelsNotBuilt",
     "add",
+    "add_streams",
     "aes_ctr",
     "aes_ecb",
     "and_shares",
@@ -483,6 +484,19 @@ def aes_ctr(key: bytes, first_block: int, n: int) -> Bytes:
     low, high = first & (1 << 64) - 1, first >> 64 & (1 << 64) - 1
     out = np.empty(count, np.uint8)
     lib.aes128_ctr(pointer(out, "uint8_t *"), count, _key(key), low, high)
+    return out
+
+
+def add_streams(a: Words, plus: tuple[bytes, int], minus: tuple[bytes, int]) -> Words:
+    """a + AES-CTR of `plus` − AES-CTR of `minus`, each (key, first block), read as ring elements: as aes_ctr, in one pass."""
+    source = contiguous(checked_ring(a))
+    out, limbs = np.empty_like(source), source.shape[-1]
+    keys = [ffi.from_buffer("uint8_t[]", _key(key)) for key, _ in (plus, minus)]
+    starts = [checked_int(first, 0, (1 << 128) - source.size // 2, "first_block") for _, first in (plus, minus)]
+    streams = [
+        ffi.new("key_stream *", (key, first & (1 << 64) - 1, first >> 64)) for key, first in zip(keys, starts, strict=True)
+    ]
+    lib.ring_add_streams(pointer(out), pointer(source), source.size // limbs, limbs, *streams)
     return out
 
 

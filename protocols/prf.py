@@ -27,18 +27,27 @@ class PrfStream:
         self._key = key
         self._block = 0
 
-    def bytes(self, n: int) -> np.ndarray:
-        """n bytes as uint8, shape (n,)."""
+    def take(self, n: int) -> tuple[bytes, int]:
+        """(key, first block) of the next n bytes, which are the caller's from now on."""
         first, blocks = self._block, -(-n // 16)
         self._block += blocks
         if (register := on_consumed.get()) is not None:
             register(self._key, first, blocks)
-        return native.aes_ctr(self._key, first, n)
+        return self._key, first
+
+    def bytes(self, n: int) -> np.ndarray:
+        """n bytes as uint8, shape (n,)."""
+        return native.aes_ctr(*self.take(n), n)
 
     def ring(self, shape: tuple[int, ...], limbs: int) -> np.ndarray:
         """Uniform elements of Z_2^(64*limbs), uint64 of shape (*shape, limbs)."""
         count = int(np.prod(shape, dtype=np.int64)) * limbs
         return self.bytes(8 * count).view("<u8").reshape(*shape, limbs)
+
+
+def add_difference(x: np.ndarray, plus: PrfStream, minus: PrfStream) -> np.ndarray:
+    """x plus the next elements of one stream, less those of the other; x is uint64 (*shape, limbs)."""
+    return native.add_streams(x, plus.take(x.nbytes), minus.take(x.nbytes))
 
 
 class PairwiseKeys:

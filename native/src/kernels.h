@@ -148,6 +148,16 @@ void aes128_ctr(uint8_t *out, size_t n, const uint8_t *key, uint64_t first_low, 
 /* out[i] = AES(key, in[i]) for `blocks` blocks of 16 bytes. out may be in. */
 void aes128_ecb(uint8_t *out, const uint8_t *in, size_t blocks, const uint8_t *key);
 
+/* Where a key stream begins, as in aes128_ctr. */
+typedef struct {
+    const uint8_t *key;
+    uint64_t first_low;
+    uint64_t first_high;
+} key_stream;
+
+/* out[i] = in[i] + plus[i] - minus[i] for n elements, the streams' bytes read as ring elements. in any; out may be in. */
+void ring_add_streams(uint64_t *out, const uint64_t *in, size_t n, int limbs, const key_stream *plus, const key_stream *minus);
+
 /* ---- row sets: what a hospital works out about its own rows, in the clear; these alone index memory by their values ---- */
 
 /* state[i] = the name of row i so far, with one more column in[i] in it: any float64; all NaN count as one value, -0.0 as 0.0. */

@@ -18,7 +18,7 @@ from protocols.planned import mirrored, transposed, upper_triangle
 from protocols.replicated.convert import lift_additive
 from protocols.replicated.sharing import Shares, after, before
 from protocols.replicated.truncate import truncate_additive
-from protocols.replicated.zero import zero_share, zero_words
+from protocols.replicated.zero import add_zero_share, zero_words
 from protocols.session import Expect, Session
 
 RESHARE, RESHARE_BITS = "re-share", "re-share bits"
@@ -86,8 +86,7 @@ def _finish(session: Session, additive: np.ndarray, drop: int, bound: int) -> Sh
     """Additive shares of |z| <= bound become replicated shares of z >> drop."""
     if drop:
         return truncate_additive(session, additive, drop, bound)
-    *shape, limbs = additive.shape
-    return _reshare(session, RESHARE, native.add(additive, zero_share(session, tuple(shape), limbs)))
+    return _reshare(session, RESHARE, add_zero_share(session, additive))
 
 
 def _reshare(session: Session, kind: str, masked: np.ndarray) -> Shares:

@@ -24,7 +24,7 @@ import numpy as np
 import native
 from protocols import ring
 from protocols.replicated.sharing import Shares, after, before
-from protocols.replicated.zero import zero_share
+from protocols.replicated.zero import add_zero_share
 from protocols.session import COMPUTE, Expect, Session
 
 KIND, MASK = "masked opening", "opening mask"
@@ -66,7 +66,7 @@ def open_masked(session: Session, additive: np.ndarray, bound: int) -> tuple[np.
     session.meter.opened_masked(ring.count(tuple(shape)), ring.log2(bound), ring.opening_bits(limbs))
     mask = opening_mask(session, tuple(shape), limbs)
     offset = ring.opening_bits(limbs) if session.me == 0 else None
-    masked = native.truncation_message(additive, [mask.own, zero_share(session, tuple(shape), limbs)], offset)
+    masked = native.truncation_message(add_zero_share(session, additive), [mask.own], offset)
     flat = masked.reshape(-1, limbs)
     seen = [_elements(flat, parts_seen(party, len(flat))) for party in COMPUTE]
     peers = (after(session.me), before(session.me))
@@ -99,5 +99,4 @@ def add_seen(me: int, x: Shares, addend: np.ndarray) -> Shares:
 
 def release_share(session: Session, x: Shares) -> np.ndarray:
     """My additive share of x, re-randomised: the three sum to x and say nothing more. Only the gate uses it."""
-    *shape, limbs = x.own.shape
-    return native.add(x.own, zero_share(session, tuple(shape), limbs))
+    return add_zero_share(session, x.own)

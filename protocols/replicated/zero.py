@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import numpy as np
 
-import native
+from protocols.prf import add_difference
 from protocols.replicated.sharing import after, before
 from protocols.session import Session
 
 ARITHMETIC, XOR = "zero-share", "zero-share of bits"
 
 
-def zero_share(session: Session, shape: tuple[int, ...], limbs: int) -> np.ndarray:
-    """My summand of zero in Z_2^(64*limbs), uint64 of shape (*shape, limbs)."""
-    ours = session.stream(after(session.me), ARITHMETIC).ring(shape, limbs)
-    theirs = session.stream(before(session.me), ARITHMETIC).ring(shape, limbs)
-    return native.sub(ours, theirs)
+def add_zero_share(session: Session, x: np.ndarray) -> np.ndarray:
+    """x, uint64 (*shape, limbs), plus my summand of zero in Z_2^(64*limbs)."""
+    ours, theirs = (session.stream(peer, ARITHMETIC) for peer in (after(session.me), before(session.me)))
+    return add_difference(x, ours, theirs)
 
 
 def zero_words(session: Session, shape: tuple[int, ...]) -> np.ndarray:

@@ -93,3 +93,22 @@ def test_streams_of_two_calls_continue_one_another() -> None:
     key = bytes(range(16))
     parts = [native.aes_ctr(key, first, 16 * count) for first, count in [(5, 3), (8, 300), (308, 1)]]
     assert np.array_equal(np.concatenate(parts), native.aes_ctr(key, 5, 16 * 304))
+
+
+@pytest.mark.parametrize("limbs", [2, 4])
+@pytest.mark.parametrize("n", [0, 1, 3, 127, 128, 129, 255, 256, 257, 1000])
+def test_streams_are_added_as_they_are(limbs: int, n: int) -> None:
+    rng = np.random.default_rng(n)
+    a = rng.integers(0, 2**64, size=(n, limbs), dtype=np.uint64)
+    streams = [(bytes(range(16)), 5), (bytes(range(16, 32)), (1 << 64) - 2)]
+    plus, minus = (native.aes_ctr(key, first, 8 * a.size).view("<u8").reshape(a.shape) for key, first in streams)
+    np.testing.assert_array_equal(native.add_streams(a, *streams), native.sub(native.add(a, plus), minus))
+    every_second = np.repeat(a, 2, axis=0)[::2]
+    np.testing.assert_array_equal(native.add_streams(every_second, streams[0], streams[0]), a)
+
+
+def test_streams_that_would_repeat_are_refused() -> None:
+    a = np.zeros((3, 2), np.uint64)
+    for streams in (((bytes(16), 0), (bytes(16), (1 << 128) - 2)), ((bytes(15), 0), (bytes(16), 0))):
+        with pytest.raises(native.KernelInputError):
+            native.add_streams(a, *streams)
