@@ -120,11 +120,14 @@ class JobBook:
     def move(self, job: Job, state: State, *, code: str = "", by: str = "", **facts: Any) -> None:
         """One step of the table, durable on return. Raises IllegalTransition, StorageFailed: the job stays where it was."""
         jobs.check(job.state, state)
-        record = _state_record(job.id, state, self.clock(), code=code, by=by, **facts)
-        self._audit.append("state", job=job.id, state=state, code=code, member=by)
-        self._journal.append(record)
-        self._apply(job, record)
-        self.on_change(job)
+        self._step(job, _state_record(job.id, state, self.clock(), code=code, by=by, **facts))
+
+    def agree(self, job: Job, member: str, signature: bytes) -> None:
+        """This party, `member`, approves, with its signed notice: one step, and one write of both. Raises as `move`."""
+        jobs.check(job.state, State.APPROVED)
+        approval: Record = {"kind": "approval", "job": job.id, "member": member, "signature": signature.hex()}
+        self._step(job, _state_record(job.id, State.APPROVED, self.clock()), approval)
+        job.approvals[member] = signature.hex()
 
     def end(self, job: Job, code: str, by: str) -> None:
         """Refuse or abort. Holds in memory even where the disk fails; the state on disk then leads to an end after a restart."""
@@ -149,6 +152,12 @@ class JobBook:
         last = job.events[-1]
         if not job.ended and last.sequence % STRIDE < MAX_PROGRESS:
             self._event(job, Event(last.sequence + 1, self.clock(), job.state, detail[:100]))
+
+    def _step(self, job: Job, record: Record, *more: Record) -> None:
+        self._audit.append("state", job=job.id, state=record["state"], code=record.get("code", ""), member=record.get("by", ""))
+        self._journal.append(record, *more)
+        self._apply(job, record)
+        self.on_change(job)
 
     def _replay(self, record: Record) -> None:
         job = self._jobs.get(record["job"])

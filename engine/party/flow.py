@@ -100,8 +100,7 @@ class Flow:
         if job.state is not State.VERIFIED:
             raise SpecError(f"this job is {job.state}: there is nothing to approve")
         notice = notices.sign(self.config.identity, job.id, APPROVED)
-        self.book.move(job, State.APPROVED)
-        self.book.approve(job, self.config.name, notice.signature)
+        self.book.agree(job, self.config.name, notice.signature)
         self.network.notify(notice)
         self._consider(job)
 
