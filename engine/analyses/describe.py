@@ -6,7 +6,7 @@ RESULT   the moments
 
 Leaks: the outputs. A column with at most five possible values is determined by its moments, so it obeys the rule for table cells.
 Quartiles are of rows, while the floors are of people: where the dictionary names a person column there are none, because somebody
-with most of the rows would be the quartiles. Rounds (replicated): 10 at most, and the gate's 20.
+with most of the rows would be the quartiles. Rounds (replicated): 10 at most, and the gate's 13.
 """
 
 from __future__ import annotations
