@@ -193,7 +193,7 @@ class HiddenFit:
 
     def _newton(self, mpc: Engine, held: Held, gamma: Secret) -> Step:
         at = self._evaluate(mpc, held, gamma)
-        step = self._step(mpc, at.coupled.X, at.gradient)
+        step = self._in_units_of_gamma(mpc, at.coupled.v)
         short = 2.0**CONVERGED_LOG2 - self._size(mpc, held, step)
         moved = mpc.rescale_up(gamma, LARGE_FRAC) + mpc.reshape(step, gamma.shape)
         nearer, _, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=SMALL_FRAC)
@@ -212,14 +212,15 @@ class HiddenFit:
         products = replace(products, frac=products.frac + r)  # divided by N
         sums = mpc.bounded(mpc.mul(products, start.power, frac=LARGE_FRAC), ONE + ONE // 1024, PEAK)
         hessian, gradient = sums[:, :d], held.score - sums[:, d:]
-        coupled = improve(mpc, precondition(mpc, start.gram_inverse, hessian, self._absent_diagonal(mpc, start)), FAST)
+        absent = self._absent_diagonal(mpc, start)
+        coupled = improve(mpc, precondition(mpc, start.gram_inverse, hessian, absent, gradient), FAST)
         return Evaluation(gamma, folded, mean, products[:, d:], hessian, gradient, coupled)
 
     def _final(self, mpc: Engine, held: Held, at: Evaluation) -> Step:
         model, d = self.model, self.model.size
         absent = self._absent_diagonal(mpc, held.start)
         X, singular = inverse_of(mpc, improve(mpc, at.coupled, POLISH), at.hessian, absent)
-        step = self._step(mpc, X, at.gradient)
+        step = self._in_units_of_gamma(mpc, mpc.matmul(X, at.gradient, frac=LARGE_FRAC))
         short = self._budget(mpc, held, RUNS_AWAY_LOG2) - self._size(mpc, held, step)
         moved = mpc.rescale_up(at.gamma, LARGE_FRAC) + mpc.reshape(step, (d,))
         gamma, outside, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=LARGE_FRAC)
@@ -245,18 +246,18 @@ class HiddenFit:
             ends["beyond"] = beyond
         return Step(ends, outputs=outputs)
 
-    def _step(self, mpc: Engine, X: Secret, gradient: Secret) -> Secret:
-        """H^-1 g, (d, 1) at 64 bits."""
-        return mpc.shift_left(mpc.matmul(X, gradient, frac=LARGE_FRAC), self.family.residual_log2 - self.family.weight_log2)
+    def _in_units_of_gamma(self, mpc: Engine, solved: Secret) -> Secret:
+        """H^-1 g, (d, 1), where the Hessian counts in 2^weight_log2 and the gradient in 2^residual_log2; at 64 bits."""
+        return mpc.shift_left(mpc.rescale_up(solved, LARGE_FRAC), self.family.residual_log2 - self.family.weight_log2)
 
     def _size(self, mpc: Engine, held: Held, step: Secret) -> Secret:
-        """s'Bs = sum (z's)^2 P / N at 128 bits, (1,). Two rounds."""
-        return mpc.reshape(mpc.matmul(step.T, mpc.matmul(held.start.gram, step), frac=2 * LARGE_FRAC), (1,))
+        """s'Bs = sum (z's)^2 P / N, (1,). Two rounds."""
+        return mpc.reshape(mpc.matmul(step.T, mpc.matmul(held.start.gram, step), frac=LARGE_FRAC), (1,))
 
     def _budget(self, mpc: Engine, held: Held, log2: int) -> Secret:
-        """2^log2 P / N at 128 bits, (1,): what `_size` is compared with, to hold sum (z's)^2 against 2^log2."""
-        power = mpc.shift_left(held.start.power, 2 * LARGE_FRAC + log2 - self.model.rows_log2)
-        return replace(mpc.reshape(power, (1,)), frac=2 * LARGE_FRAC)
+        """2^log2 P / N at 64 bits, (1,): what `_size` is compared with, to hold sum (z's)^2 against 2^log2."""
+        power = mpc.shift_left(held.start.power, LARGE_FRAC + log2 - self.model.rows_log2)
+        return replace(mpc.reshape(power, (1,)), frac=LARGE_FRAC)
 
     def _absent_diagonal(self, mpc: Engine, start: Start) -> Secret | None:
         """1 for columns that are zero everywhere, (d,)."""
