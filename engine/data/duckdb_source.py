@@ -123,7 +123,7 @@ class DuckDBSource:
                 of_status[COMPLEMENT] -= len(found)
             if counted[USED]:
                 used = slice(None) if counted[USED] == len(found) else found == USED
-                arrays = {name: record.column(column.value).to_numpy()[used] for name, column in self._columns.items()}
+                arrays = {name: values[used] for name, values in self._values(record).items()}
                 yield Block({name: arrays[name] for name in query.columns}, row_identities(arrays))
 
     def _blocks_of_people(self, query: Query, of_status: np.ndarray) -> Generator[Block]:
@@ -133,7 +133,7 @@ class DuckDBSource:
         for code, number in self._tables.fetch(sql.count_people(reading, status)):
             of_status[int(code)] += int(number)
         for record in self._records(sql.stream_people(delivered, reading, status)):
-            arrays = {name: record.column(column.value).to_numpy() for name, column in self._columns.items()}
+            arrays = self._values(record)
             people = name_people(record.column("identity").to_numpy())
             yield Block({name: arrays[name] for name in query.columns}, people, row_identities(arrays))
 
@@ -142,6 +142,10 @@ class DuckDBSource:
         is the same row to a query about other columns."""
         columns = list(self._columns.values())
         return columns, sql.read(columns, self._tables.relation, self._person)
+
+    def _values(self, record: pa.RecordBatch) -> dict[str, np.ndarray]:
+        """float64 (rows,) of each column, NaN for NULL: Arrow's own memory where there is none."""
+        return {name: record.column(column.value).to_numpy(zero_copy_only=False) for name, column in self._columns.items()}
 
     def _records(self, statement: str) -> Iterator[pa.RecordBatch]:
         cursor = self._tables.cursor()

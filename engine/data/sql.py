@@ -84,7 +84,7 @@ class ColumnSql:
         return f"a{self.position}"
 
     @property
-    def missed(self) -> str:
+    def missing_text(self) -> str:
         return f"m{self.position}"
 
     def first(self) -> str:
@@ -107,22 +107,32 @@ class ColumnSql:
         return f"{self.raw}, {number} AS {self.number}"
 
     def third(self) -> str:
-        """r, n -> r, a, v: the value (NULL for none), and whether it is absent: null or one of the hospital's missing codes."""
-        nan = f" OR isnan({self.raw})" if self.plain else ""
-        absent = f"({self.raw} IS NULL{nan} OR {self._is(self.missing)})"
+        """r, n -> r, a, v: the value (NULL for none), and whether it is absent: null or one of the hospital's missing codes.
+
+        Of plain numbers a is left to `missed`, and null and NaN (for DuckDB beyond any bound) have no value by themselves.
+        """
         coded = " ".join(f"WHEN {self._is([key])} THEN {self._target(level)}" for key, level in self.codes.items())
-        value = f"CASE WHEN {absent} THEN NULL {coded} {self._levels() if not self.column.numeric else self._numbers()} END"
-        return f"{self.raw}, {absent} AS {self.absent}, {value} AS {self.value}"
+        values = self._levels() if not self.column.numeric else self._numbers()
+        if self.plain:
+            without = f"WHEN {self._is(self.missing)} THEN NULL" if self.missing else ""
+            return f"{self.raw}, {self.number}, CASE {without} {coded} {values} END AS {self.value}"
+        absent = f"({self.raw} IS NULL OR {self._is(self.missing)})"
+        return f"{self.raw}, {absent} AS {self.absent}, CASE WHEN {absent} THEN NULL {coded} {values} END AS {self.value}"
 
     def fourth(self) -> str:
         """r, a, v -> v, m: whether it is missing rather than out of bounds. (CASE looks at few texts, OR would look at all.)"""
+        if self.plain:
+            return f"{self.raw}, {self.number}, {self.value}"
         nothing = f"lower({self.raw}) IN ({', '.join(map(text_literal, NOTHING))})"
-        missed = (
-            self.absent
-            if self.plain
-            else f"CASE WHEN {self.absent} OR {self.value} IS NOT NULL THEN {self.absent} ELSE {nothing} END"
-        )
-        return f"{self.value}, {missed} AS {self.missed}"
+        missed = f"CASE WHEN {self.absent} OR {self.value} IS NOT NULL THEN {self.absent} ELSE {nothing} END"
+        return f"{self.value}, {missed} AS {self.missing_text}"
+
+    @property
+    def missed(self) -> str:
+        """Whether the value is missing: of a plain number worked out where it is asked for, which is of rows left out alone."""
+        if self.plain:
+            return f"({self.raw} IS NULL OR isnan({self.raw}) OR {self._is(self.missing)})"
+        return self.missing_text
 
     def _is(self, wanted: Sequence[str]) -> str:
         """Whether the value equals one of `wanted`, as text or as a number."""
@@ -172,17 +182,17 @@ def read(columns: Sequence[ColumnSql], relation: str, person: str | None) -> str
 def status(columns: Mapping[str, ColumnSql], listwise: Sequence[str], where: Condition | None, by_person: bool) -> str:
     """What becomes of a row, as in batches.py. Missing goes before out of bounds."""
     wanted = [columns[name] for name in listwise]
+    complete = [f"{column.value} IS NOT NULL" for column in wanted] + (["person IS NOT NULL"] if by_person else [])
     missing = [column.missed for column in wanted] + (["person IS NULL"] if by_person else [])
-    invalid = [f"{column.value} IS NULL" for column in wanted]
     cases = [f"WHEN barrier < 0 THEN {COMPLEMENT}"]  # never; see `read`
     if where is not None:
         selected = where.sql(lambda name: columns[name].value, number_literal)
         cases.append(f"WHEN ({selected}) IS NOT TRUE THEN {COMPLEMENT}")
-    if missing:
-        cases.append(f"WHEN {' OR '.join(missing)} THEN {MISSING}")
-    if invalid:
-        cases.append(f"WHEN {' OR '.join(invalid)} THEN {OUT_OF_BOUNDS}")
-    return f"CASE {' '.join(cases)} ELSE {USED} END"
+    if not complete:
+        return f"CASE {' '.join(cases)} ELSE {USED} END"
+    # What is missing has no value: most rows are complete, and nothing more is asked of them.
+    cases += [f"WHEN {' AND '.join(complete)} THEN {USED}", f"WHEN {' OR '.join(missing)} THEN {MISSING}"]
+    return f"CASE {' '.join(cases)} ELSE {OUT_OF_BOUNDS} END"
 
 
 def count_people(reading: str, of_status: str) -> str:
@@ -195,19 +205,19 @@ def count_people(reading: str, of_status: str) -> str:
 
 
 def stream_rows(columns: Sequence[ColumnSql], reading: str, of_status: str, selected: bool) -> str:
-    """Values and status of every row, NaN where a value is missing; without the complement where a condition selected rows."""
+    """Values and status of every row, NULL where a value is missing; without the complement where a condition selected rows."""
     within = f" WHERE {of_status} <> {COMPLEMENT}" if selected else ""
     return f"SELECT {_values(columns)}, CAST({of_status} AS UTINYINT) AS status FROM ({reading}){within}"
 
 
 def stream_people(columns: Sequence[ColumnSql], reading: str, of_status: str) -> str:
-    """The used rows, NaN where a value is missing, in the order of their people's identities."""
+    """The used rows, NULL where a value is missing, in the order of their people's identities."""
     named = f"SELECT {_values(columns)}, md5_number_lower(person) AS identity FROM ({reading})"
     return f"{named} WHERE {of_status} = {USED} ORDER BY identity"
 
 
 def _values(columns: Sequence[ColumnSql]) -> str:
-    return ", ".join(f"coalesce({column.value}, 'nan'::DOUBLE) AS {column.value}" for column in columns)
+    return ", ".join(column.value for column in columns)
 
 
 def examine(columns: Sequence[ColumnSql], reading: str) -> str:
