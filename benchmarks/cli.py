@@ -38,7 +38,12 @@ Pythons = Annotated[
     typer.Option("--peer-python", help="An interpreter that has peers; may be given several times. This one by default."),
 ]
 Limit = Annotated[
-    float, typer.Option("--peer-limit", help="Seconds: a peer's work that would take longer is skipped, with a row.")
+    float,
+    typer.Option(
+        "--peer-limit",
+        help="About how many seconds one repetition of a peer's work may take: what clearly takes longer, by small runs, is skipped "
+        "with a row that says so.",
+    ),
 ]
 
 
@@ -136,7 +141,7 @@ def analyses(
             else:
                 yield from bench.measure(setting, question or tuple(bench.QUESTIONS), mode or bench.MODES, repeat, found)
 
-    with _peers(peers, peer_python, peer_limit, ("crypten", "spu")) as found:
+    with _peers(peers, peer_python, peer_limit) as found:
         table.show(measured(found), as_json)
 
 

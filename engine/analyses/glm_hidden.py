@@ -193,6 +193,7 @@ class HiddenFit:
 
     def _newton(self, mpc: Engine, held: Held, gamma: Secret) -> Step:
         at = self._evaluate(mpc, held, gamma)
+        assert at.coupled.v is not None
         step = self._in_units_of_gamma(mpc, at.coupled.v)
         short = 2.0**CONVERGED_LOG2 - self._size(mpc, held, step)
         moved = mpc.rescale_up(gamma, LARGE_FRAC) + mpc.reshape(step, gamma.shape)
@@ -322,8 +323,20 @@ class HiddenFit:
         variance = mean * (1 - mean) if isinstance(self.family, Binomial) else mean
         error = self._on_shares.mean_error * np.sqrt(n / variance)
         extreme = "extreme" in opened.values and bool(opened.values["extreme"])
+        opened = replace(opened, values=self._shifted(opened.values))
         found = glm_result.make(self.model, self.family, opened, float(error), (EXTREME,) if extreme else ())
         return replace(found, pearson_chi2=float("nan")) if extreme else found
+
+
+    def _shifted(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """With what is known to belong to the intercept, and by it to the log-likelihood."""
+        shift, intercept = self._on_shares.shift, self.model.design.intercept
+        if not shift or intercept is None:
+            return dict(values)
+        gamma = values["gamma"].copy()
+        gamma[intercept] += shift
+        total = float(values["total"]) / 2.0**self.model.rows_log2
+        return {**values, "gamma": gamma, "fit": values["fit"] + shift * total}
 
 
 EXTREME = "Some fitted probabilities are within 1e-8 of 0 or 1 and were taken for 1e-8; pearson_chi2 is not computed then."

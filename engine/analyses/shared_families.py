@@ -36,6 +36,11 @@ class SharedFamily(Protocol):
         """Of a mean, in the response's unit: series and clamps; truncations come on top, without bias."""
         ...
 
+    @property
+    def shift(self) -> float:
+        """What belongs to eta and is not in it, public: constants of the functions that are rounded."""
+        ...
+
     def fold(self, mpc: Engine, eta: Secret) -> Any: ...
 
     def mean_and_weight(self, mpc: Engine, folded: Any) -> tuple[Secret, Secret]:
@@ -59,7 +64,8 @@ class SharedFamily(Protocol):
 class SharedBinomial:
     cumulant_log2: int = 0
     pearson_log2: int = 0
-    mean_error: float = 3e-8
+    mean_error: float = 1.5e-8
+    shift: float = 0.0
 
     def fold(self, mpc: Engine, eta: Secret) -> Any:
         return logistic.fold(mpc, eta)
@@ -82,7 +88,7 @@ class SharedBinomial:
 
 @dataclass(frozen=True)
 class SharedPoisson:
-    """Means up to 2^m, m = residual_log2: exp(eta - U) with U = m log 2, rounded to 28 bits (2^-29 in the intercept)."""
+    """Means up to 2^m, m = residual_log2: 2^m exp(eta - U) with U = m log 2, rounded to 28 bits."""
 
     m: int
 
@@ -97,6 +103,12 @@ class SharedPoisson:
     @property
     def mean_error(self) -> float:
         return 2.0 ** (self.m - 30)
+
+    @property
+    def shift(self) -> float:
+        with localcontext() as context:
+            context.prec = DIGITS
+            return float(self.m * Decimal(2).ln() - Decimal(self._upper.numerator) / Decimal(self._upper.denominator))
 
     @property
     def _upper(self) -> Fraction:

@@ -43,7 +43,9 @@ def describe_question(spec: Spec, plan: Plan) -> str:
     if spec.disclosure == "steps":
         sentences.append("Its intermediate coefficients are opened to all parties after each step.")
     if plan.shares_rows:
-        sentences.append("For it every hospital shares its rows among the three compute parties, two of which together could read them.")
+        sentences.append(
+            "For it every hospital shares its rows among the three compute parties, two of which together could read them."
+        )
     return " ".join(sentences)
 
 

