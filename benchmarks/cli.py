@@ -41,8 +41,8 @@ Limit = Annotated[
     float,
     typer.Option(
         "--peer-limit",
-        help="About how many seconds one repetition of a peer's work may take: what clearly takes longer, by small runs, is skipped "
-        "with a row that says so.",
+        help="About how many seconds one repetition of a peer's work may take: what clearly takes longer, by small runs, is "
+        "skipped with a row that says so.",
     ),
 ]
 

@@ -8,6 +8,7 @@ a few of the rows.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -89,8 +90,14 @@ class Peer:
 
             ports = [str(port) for port in free_ports(3)]
             command = [self._python, "-m", f"benchmarks.peers.{self.name}_worker"]
-            self._trio = Trio([[*command, str(rank), *ports] for rank in range(self.parties)], {"OMP_NUM_THREADS": "1"})
+            self._trio = Trio([[*command, str(rank), *ports] for rank in range(self.parties)], _threads())
         return self._trio
+
+
+def _threads() -> dict[str, str]:
+    """Each process its part of the cores: with more threads than cores, OpenMP spins and SPU takes a hundred times as long."""
+    each = str(max(1, (os.cpu_count() or 1) // 3))
+    return {"OMP_NUM_THREADS": each, "OMP_THREAD_LIMIT": each}
 
 
 def _row(peer: Peer, name: str, n: int, d: int, answer: dict[str, Any]) -> Row:
