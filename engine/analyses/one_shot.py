@@ -9,11 +9,12 @@ LOCAL    gamma_h maximises the hospital's own log-likelihood less a small penalt
 JOINT    gamma_0 = I^-1 t, totals understood: one Newton step in which every hospital stands where it likes; then
              gamma_0 += I^-1 (c - C gamma_0 - T[gamma_0, gamma_0] / 2)
          unless that moves the linear predictors by more than 1/8 in the mean square, where the polynomials say nothing. Within a
-         hundredth of a standard error of the pooled fit as a rule, so that one Newton step ends it and one more shows that it has
+         hundredth of a standard error of the pooled fit as a rule. J = C + T[gamma_0] is nearly the pooled Hessian there, so that a
+         step by it and the true gradient (`nearer`) leaves next to nothing, and one Newton step ends the fit
 Nothing depends on gamma_0 but the number of steps. A hospital whose own fit says nothing has I near 0. Where the total of I is
 singular, its inverse counts as 0, and so does gamma_0.
 Source: Huang and Huo, "A distributed one-step estimator", Mathematical Programming 2019; Zhang, Duchi and Wainwright, JMLR 2013.
-Leaks: nothing beyond the engine. Rounds (replicated): those of an inverse and of two clamps, and 12.
+Leaks: nothing beyond the engine. Rounds (replicated): those of an inverse and of two clamps, and 14.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ ETA_LIMIT = 16.0  # of a hospital's own linear predictors, so that what it contr
 FIRST_LOG2 = 5  # |W eta + y - mean| <= 2^residual_log2 (ETA_LIMIT + 1), and W + |W' eta| likewise
 SECOND_LOG2 = 8  # |y - mean + W eta - W' eta^2 / 2| <= 2^residual_log2 (1 + ETA_LIMIT + ETA_LIMIT^2 / 2)
 MOST_CUBED = 50  # columns for which T is contributed
-COARSE_FRAC = 24  # of the correction, where only its length matters
+COARSE_FRAC = 16  # of a step, where only its length matters
 NORM_LOG2 = 30  # of the inverse Gram and information matrices; beyond it they count as singular
-TRUSTED = 2.0**-6  # the mean square by which a correction may move the linear predictors
+TRUSTED = 2.0**-6  # the mean square by which a step may move the linear predictors
 GAMMA_LIMIT = 2.0**16  # of coefficients of the scaled columns; beyond it the fit is separated
 
 
@@ -54,8 +55,10 @@ class Start:
     absent: Secret | None
     gram: Secret  # M = Z'Z P / N, with 1 on the diagonal of columns of absent levels
     gram_inverse: Secret
-    gamma: Secret  # (d,), within 2 GAMMA_LIMIT
+    gamma: Secret  # (d, 1), within 2 GAMMA_LIMIT
     singular: Secret  # 1 where M is
+    information_inverse: Secret  # I^-1, 0 where I is singular
+    hessian: Secret | None = None  # the polynomial's at gamma, in 2^weight_log2; for at most MOST_CUBED columns
 
 
 def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
@@ -128,9 +131,8 @@ def begin(mpc: Engine, model: Model, family: Family, totals: Mapping[str, Secret
     X, singular = inverse(mpc, mpc.stack([gram, information]), trace_bound=d, norm_log2=NORM_LOG2)
     first = mpc.matmul(X[1], mpc.reshape(sums["target"], (d, 1)))
     gamma, _ = mpc.clamp(mpc.shift_left(first, family.residual_log2 + FIRST_LOG2 - family.weight_log2), GAMMA_LIMIT)
-    if d <= MOST_CUBED:
-        gamma = gamma + _correction(mpc, family, sums, gram, X[1], gamma)
-    return Start(power, absent, gram, X[0], mpc.reshape(gamma, (d,)), singular[0])
+    start = Start(power, absent, gram, X[0], gamma, singular[0], X[1])
+    return start if d > MOST_CUBED else _corrected(mpc, family, sums, start)
 
 
 def _scaled_together(mpc: Engine, model: Model, totals: Mapping[str, Secret], power: Secret) -> dict[str, Secret]:
@@ -145,16 +147,37 @@ def _scaled_together(mpc: Engine, model: Model, totals: Mapping[str, Secret], po
     return found
 
 
-def _correction(mpc: Engine, family: Family, sums: Mapping[str, Secret], gram: Secret, X: Secret, gamma: Secret) -> Secret:
-    """A step (d, 1) towards the zero of the polynomial, 0 where it is too long to be trusted; each entry within GAMMA_LIMIT."""
-    d = gamma.shape[0]
+def _corrected(mpc: Engine, family: Family, sums: Mapping[str, Secret], start: Start) -> Start:
+    """One step towards the zero of the polynomial, and the polynomial's slope there: the pooled Hessian to second order."""
+    d = start.gamma.shape[0]
     triangle, w, r = Symmetric(d), family.weight_log2, family.residual_log2
+    linear = mpc.shift_left(triangle.full(mpc, sums["linear"]), FIRST_LOG2)
     cubed = mpc.reshape(sums["square"][triangle.position], (d * d, d))
-    half = replace(mpc.reshape(mpc.matmul(cubed, gamma, frac=LARGE_FRAC - 1), (d, d)), frac=LARGE_FRAC)  # T[gamma] / 2, in 2^w
-    lost = mpc.matmul(mpc.shift_left(triangle.full(mpc, sums["linear"]), FIRST_LOG2) + half, gamma)
-    step = mpc.matmul(X, mpc.shift_left(mpc.reshape(sums["constant"], (d, 1)), SECOND_LOG2 + r - w) - lost)
+    half = replace(mpc.matmul(cubed, start.gamma, frac=LARGE_FRAC - 1), frac=LARGE_FRAC)  # T[gamma] / 2, in 2^w
+    lost = mpc.matmul(linear + mpc.reshape(half, (d, d)), start.gamma)
+    score = mpc.shift_left(mpc.reshape(sums["constant"], (d, 1)), SECOND_LOG2 + r - w) - lost
+    gamma = start.gamma + _trusted(mpc, start.gram, mpc.matmul(start.information_inverse, score))
+    hessian = linear + mpc.reshape(mpc.matmul(cubed, gamma), (d, d))
+    return replace(start, gamma=gamma, hessian=hessian)
+
+
+def nearer(mpc: Engine, family: Family, start: Start, gamma: Secret, gradient: Secret) -> Secret:
+    """gamma (d, 1) and a step by its true gradient (d, 1), in 2^residual_log2, within 4 GAMMA_LIMIT.
+
+    I^-1, one step of Schulz nearer to the inverse of the start's Hessian J, which is much nearer to the true one: I^-1 (2 - J I^-1).
+    """
+    assert start.hessian is not None
+    once = mpc.matmul(start.information_inverse, gradient)
+    twice = mpc.matmul(start.information_inverse, mpc.matmul(start.hessian, once))
+    step = mpc.shift_left(mpc.shift_left(once, 1) - twice, family.residual_log2 - family.weight_log2)
+    return gamma + _trusted(mpc, start.gram, step)
+
+
+def _trusted(mpc: Engine, gram: Secret, step: Secret) -> Secret:
+    """The step (d, 1), or 0 where it is too long for what it was derived from; each entry within GAMMA_LIMIT."""
     coarse = mpc.truncate(step, LARGE_FRAC - COARSE_FRAC)
     moved = mpc.matmul(coarse.T, mpc.matmul(gram, coarse, frac=COARSE_FRAC), frac=2 * COARSE_FRAC)
-    inside, _, far = clamped(mpc, mpc.reshape(step, (d,)), GAMMA_LIMIT, mpc.reshape(TRUSTED - moved, (1,)), frac=LARGE_FRAC)
+    flat = mpc.reshape(step, (step.shape[0],))
+    inside, _, far = clamped(mpc, flat, GAMMA_LIMIT, mpc.reshape(TRUSTED - moved, (1,)), frac=LARGE_FRAC)
     kept = mpc.mul(inside, negation(mpc, far), frac=LARGE_FRAC)
-    return mpc.reshape(mpc.bounded(kept, inside.bound, "it is the step or 0"), (d, 1))
+    return mpc.reshape(mpc.bounded(kept, inside.bound, "it is the step or 0"), step.shape)

@@ -43,6 +43,10 @@ class SharedFamily(Protocol):
 
     def fold(self, mpc: Engine, eta: Secret) -> Any: ...
 
+    def mean(self, mpc: Engine, folded: Any) -> Secret:
+        """mean / 2^residual_log2, in [0, 1] up to 2^-20."""
+        ...
+
     def mean_and_weight(self, mpc: Engine, folded: Any) -> tuple[Secret, Secret]:
         """(mean / 2^residual_log2, W / 2^weight_log2), each in [0, 1] up to 2^-20."""
         ...
@@ -69,6 +73,9 @@ class SharedBinomial:
 
     def fold(self, mpc: Engine, eta: Secret) -> Any:
         return logistic.fold(mpc, eta)
+
+    def mean(self, mpc: Engine, folded: Any) -> Secret:
+        return logistic.mean_and_slope(mpc, folded, slope=False)[0]
 
     def mean_and_weight(self, mpc: Engine, folded: Any) -> tuple[Secret, Secret]:
         p, slope = logistic.mean_and_slope(mpc, folded)
@@ -118,6 +125,10 @@ class SharedPoisson:
 
     def fold(self, mpc: Engine, eta: Secret) -> Any:
         return exponential.exponential(mpc, eta, self._upper)
+
+    def mean(self, mpc: Engine, folded: Any) -> Secret:
+        value: Secret = folded.value
+        return value
 
     def mean_and_weight(self, mpc: Engine, folded: Any) -> tuple[Secret, Secret]:
         return folded.value, folded.value
