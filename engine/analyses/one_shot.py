@@ -8,8 +8,8 @@ LOCAL    gamma_h maximises the hospital's own log-likelihood less a small penalt
              c = Z'(y - mean + W eta_h - W' eta_h^2 / 2),  C = Z'(W - W' eta_h) Z,  T = Z'W' (Z x Z)      to second order
 JOINT    gamma_0 = I^-1 t, totals understood: one Newton step in which every hospital stands where it likes; then
              gamma_0 += I^-1 (c - C gamma_0 - T[gamma_0, gamma_0] / 2)
-         unless that moves the linear predictors by more than 1/8 in the mean square, where the polynomials say nothing. Within a
-         hundredth of a standard error of the pooled fit as a rule. J = C + T[gamma_0] is nearly the pooled Hessian there, so that a
+         unless that moves the linear predictors by more than 1/8 in the mean square, where the polynomials say nothing. Within
+         a hundredth of a standard error of the pooled fit as a rule. J = C + T[gamma_0] is nearly the pooled Hessian there, so that a
          step by it and the true gradient (`nearer`) leaves next to nothing, and one Newton step ends the fit
 Nothing depends on gamma_0 but the number of steps. A hospital whose own fit says nothing has I near 0. Where the total of I is
 singular, its inverse counts as 0, and so does gamma_0.
@@ -164,7 +164,7 @@ def _corrected(mpc: Engine, family: Family, sums: Mapping[str, Secret], start: S
 def nearer(mpc: Engine, family: Family, start: Start, gamma: Secret, gradient: Secret) -> Secret:
     """gamma (d, 1) and a step by its true gradient (d, 1), in 2^residual_log2, within 4 GAMMA_LIMIT.
 
-    I^-1, one step of Schulz nearer to the inverse of the start's Hessian J, which is much nearer to the true one: I^-1 (2 - J I^-1).
+    I^-1, one step of Schulz nearer to the inverse of the start's Hessian J, which is nearer to the true one: I^-1 (2 - J I^-1).
     """
     assert start.hessian is not None
     once = mpc.matmul(start.information_inverse, gradient)

@@ -17,7 +17,7 @@ from tests.engine.analyses.studies import analysis_of, ask, ask_set, largest, sp
 RANDHIE = "mdvis ~ coins + female + black + xage + linc + disea + physlm"
 QUESTIONS = [("randhie", RANDHIE), ("azpro", "los ~ procedure + sex + admit + age75"), ("randhie", "mdvis ~ C(site) + xage")]
 MODES = ("result", "steps")
-# of a standard error; in the clear, truncations round alike in equal rows, of which azpro has sixteen kinds (on shares they do not)
+# of a standard error; in the clear, truncations round alike in equal rows, of which azpro has sixteen kinds
 EXACT = {"result": 5e-5, "steps": 1e-9}
 ERRORS = {"result": 1e-6, "steps": 1e-9}  # relative, of standard errors
 
