@@ -51,8 +51,11 @@ format: setup ## let ruff write the style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## measure (see `unseen bench --help`)
-	@$(BIN)/unseen bench
+bench: setup ## measure on this machine (more: `unseen bench --help`)
+	@$(BIN)/unseen bench kernels
+	@$(BIN)/unseen bench protocols
+	@$(BIN)/unseen bench transport
+	@$(BIN)/unseen bench analyses
 
 proto: setup ## regenerate engine/wire from proto/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)

@@ -54,6 +54,7 @@ MOST_STEPS = 25
 CONTROLS = ("converged",)  # opened to the parties after each step
 CONVERGED_LOG2 = -44  # of s'Bs
 RUNS_AWAY_LOG2 = -5  # of sum (z's)^2 at the end
+SIZE_FRAC = 44  # of Bs in s'Bs: s is near 2^-22 where it matters, and the product of hundreds of columns fits the ring
 SQUARE_FRAC = 40  # of squared residuals, in units of the square of the largest possible one
 AGREE_LOG2 = -6  # the squares of the shared rows and the contributed trace may differ by so much: float64's roundings
 ONE = 1 << LARGE_FRAC
@@ -274,7 +275,8 @@ class HiddenFit:
 
     def _size(self, mpc: Engine, held: Held, step: Secret) -> Secret:
         """s'Bs = sum (z's)^2 P / N, (1,). Two rounds."""
-        return mpc.reshape(mpc.matmul(step.T, mpc.matmul(held.start.gram, step), frac=LARGE_FRAC), (1,))
+        moved = mpc.matmul(held.start.gram, step, frac=SIZE_FRAC)
+        return mpc.reshape(mpc.matmul(step.T, moved, frac=LARGE_FRAC), (1,))
 
     def _budget(self, mpc: Engine, held: Held, log2: int) -> Secret:
         """2^log2 P / N at 64 bits, (1,): what `_size` is compared with, to hold sum (z's)^2 against 2^log2."""

@@ -9,8 +9,8 @@ LOCAL    gamma_h maximises the hospital's own log-likelihood less a small penalt
 JOINT    gamma_0 = I^-1 t, totals understood: one Newton step in which every hospital stands where it likes; then
              gamma_0 += I^-1 (c - C gamma_0 - T[gamma_0, gamma_0] / 2)
          unless that moves the linear predictors by more than 1/8 in the mean square, where the polynomials say nothing. Within
-         a hundredth of a standard error of the pooled fit as a rule. J = C + T[gamma_0] is nearly the pooled Hessian there, so that a
-         step by it and the true gradient (`nearer`) leaves next to nothing, and one Newton step ends the fit
+         a hundredth of a standard error of the pooled fit as a rule. J = C + T[gamma_0] is nearly the pooled Hessian there, so
+         that a step by it and the true gradient (`nearer`) leaves next to nothing, and one Newton step ends the fit
 Nothing depends on gamma_0 but the number of steps. A hospital whose own fit says nothing has I near 0. Where the total of I is
 singular, its inverse counts as 0, and so does gamma_0.
 Source: Huang and Huo, "A distributed one-step estimator", Mathematical Programming 2019; Zhang, Duchi and Wainwright, JMLR 2013.

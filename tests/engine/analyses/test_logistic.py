@@ -186,6 +186,14 @@ def test_ranges_are_planned(vcov: str, mode: str, most_rounds: int) -> None:
     assert price.rounds <= most_rounds
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_ranges_of_many_columns_are_planned(mode: str) -> None:
+    columns = {f"x{i}": {"type": "number", "bounds": [0, 10]} for i in range(119)}
+    dictionary = Dictionary.parse({"columns": {**columns, "y": {"type": "binary"}}})
+    question = analysis_of(dictionary, "logit", 40, formula="y ~ " + " + ".join(columns), disclosure=mode)
+    assert plan_ranges(question).leakage_log2 <= -40
+
+
 def narrow_rare(n: int) -> pd.DataFrame:
     """Rare events, and a column that spans a thousandth of its bounds."""
     rng = np.random.default_rng(5)
