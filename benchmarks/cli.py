@@ -134,7 +134,7 @@ def analyses(
     _known(mode, bench.MODES, "--mode")
 
     def measured(found: list[Peer]) -> Iterator[table.Row]:
-        for n in rows or [10_000, 1_000_000]:
+        for n in rows or [10_000, 100_000]:
             setting = bench.Setting(n, columns, parties, prevalence, rtt, engine)
             if together:
                 yield from bench.two_jobs(setting, (question or ["ols"])[0], (mode or [bench.MODES[0]])[0], repeat)
