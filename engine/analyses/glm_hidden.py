@@ -254,7 +254,7 @@ class HiddenFit:
             spread |= sandwich.spread(mpc, model, X, B)
         outputs = {
             "gamma": gamma,
-            "fit": self._fit(mpc, held, at, step),
+            "fit": self._fit(mpc, held, at, gamma - mpc.rescale_up(at.gamma, LARGE_FRAC)),  # the step, with a narrower bound
             "pearson": self._pearson(mpc, held, at),
             **held.told,
             **spread,
