@@ -171,7 +171,9 @@ class Poisson:
         return self.weight(eta)
 
     def fit(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.asarray(np.maximum(y * np.minimum(eta, 40.0) - self.weight(eta), -(2.0**self.fit_log2)))
+        """The mean is not capped here: beyond the cap y eta would grow for nothing, and a search uphill would run away."""
+        eta = np.minimum(eta, 40.0)
+        return np.asarray(np.maximum(y * eta - np.exp(eta), -(2.0**self.fit_log2)))
 
     def pearson(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray:
         mean = np.maximum(self.weight(eta), np.finfo(float).tiny)

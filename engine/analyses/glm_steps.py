@@ -97,7 +97,7 @@ class StepsFit:
     # -- LOCAL ----------------------------------------------------------------------------------------------------------
 
     def local(self, rows: Rows, state: State) -> Statistics:
-        sums = _Start(self) if state.stage == "start" else _Sums(self, state.public["gamma"])
+        sums = _Start(self) if state.stage == "start" else _Sums(self, state.public["gamma"], state.stage == "final")
         for batch in rows:
             if len(batch):
                 z, y = self.model.design.matrix(batch), self.family.response(self.model.design, batch)
@@ -189,10 +189,10 @@ class _Start:
 
 
 class _Sums:
-    """One hospital's sums at a public gamma. No exponential overflows, whatever gamma is."""
+    """One hospital's sums at a public gamma; what only the outputs need, in the final stage. No exponential overflows."""
 
-    def __init__(self, fit: StepsFit, gamma: np.ndarray) -> None:
-        width = fit.model.size + 1
+    def __init__(self, fit: StepsFit, gamma: np.ndarray, final: bool) -> None:
+        width, self._final = fit.model.size + 1, final
         self._model, self._family, self._gamma = fit.model, fit.family, gamma
         self._information, self._score, self._middle = ProductSums(width), WeightedSum(width), ProductSums(width)
         self._fit, self._pearson = WeightedSum(1), WeightedSum(1)
@@ -205,6 +205,9 @@ class _Sums:
         residual = np.ldexp(family.residual(eta, y), -family.residual_log2)
         self._information.add(v, np.ldexp(family.weight(eta), -family.weight_log2))
         self._score.add(v, residual)
+        self._rows += len(z)
+        if not self._final:
+            return
         self._fit.add(ones, family.fit(eta, y))
         self._pearson.add(ones, family.pearson(eta, y))
         for name, values in family.constants(y).items():
@@ -212,7 +215,6 @@ class _Sums:
         if self._model.vcov != "model":
             self._middle.add_people(v, residual, persons)
             self._check_people(persons)
-        self._rows += len(z)
 
     def _check_people(self, persons: np.ndarray | None) -> None:
         if persons is not None and np.unique(persons, return_counts=True)[1].max() > MOST_ROWS_OF_A_PERSON:

@@ -203,7 +203,7 @@ class _Run:
         """The same stream, entered into the row sets' digests on its way."""
         column_sets = {row_set.columns for row_set in self.plan.row_sets}
         for batch in stream:
-            known = {columns: batch.frame[list(columns)].notna().all(axis=1).to_numpy() for columns in column_sets}
+            known = {columns: batch.known(columns) for columns in column_sets}
             for row_set, digest in zip(self.plan.row_sets, self.digests, strict=True):
                 chosen = known[row_set.columns]
                 if row_set.members is not None:

@@ -75,6 +75,18 @@ def synthetic(n: int = 600, seed: int = 1) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_counts_near_their_bound_take_few_steps(mode: str) -> None:
+    """A first step from 0 goes far beyond the means that are computed."""
+    frame = synthetic()
+    frame["visits"] = np.random.default_rng(2).poisson(np.exp(3 + 0.01 * frame.x)).clip(0, 64)
+    columns = COLUMNS | {"visits": {"type": "integer", "bounds": [0, 64]}}
+    found = ask(split(frame), {"columns": columns}, "poisson", formula="visits ~ x + b", disclosure=mode)
+    truth = reference("visits ~ x + b", frame)
+    assert largest((found.params[truth.params.index] - truth.params) / truth.bse) < EXACT[mode]
+    assert found.iterations <= 4
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("formula", "message"), [("visits ~ x + twice", "collinear"), ("none_in_b ~ b + x", "does not converge")]
 )
