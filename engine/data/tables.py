@@ -33,6 +33,7 @@ class Tables:
     """An open, locked connection and the relation to select from."""
 
     def __init__(self, config: DataSection, folder: Path) -> None:
+        self._config = config
         self.files = find_files(config, folder)
         self.relation = relation(config, self.files)
         with told_without_data():
@@ -69,10 +70,12 @@ class Tables:
             self._connection.execute("SET lock_configuration = true")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """One query at a time and thread: each takes its own."""
+        """One query at a time and thread: each takes its own. A CSV file's columns go by their places, which must stay."""
         for file in self.files:
             if not file.is_file():
                 raise DataError(f"The file '{file.name}' is gone. Put it back, or mend its path in the [data] section.")
+        if relation(self._config, self.files) != self.relation:
+            raise DataError("A CSV file has another first line than when it was opened. Start the daemon again.")
         cursor = self._connection.cursor()
         if self._database:
             cursor.execute("USE own")

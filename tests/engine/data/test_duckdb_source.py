@@ -287,6 +287,18 @@ def test_a_file_that_vanishes_is_a_data_error(tmp_path: Path) -> None:
             source.snapshot()
 
 
+def test_columns_that_change_places_under_a_running_daemon_are_a_data_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id,x,other\n1,1,3\n2,2,4\n")
+    with open_source({"source": "a.csv"}, ONE, KEY, tmp_path) as source:
+        file.write_text("id,x,other\n1,5,3\n2,6,4\n")  # new rows under the old first line
+        (batch,) = source.rows(Query(("x",), ("x",)))
+        assert list(batch.frame.x) == [5.0, 6.0]
+        file.write_text("id,other,x\n1,3,5\n2,4,6\n")
+        with pytest.raises(DataError, match="another first line"):
+            list(source.rows(Query(("x",), ("x",))))
+
+
 @pytest.mark.parametrize(
     "dictionary", [ONE, Dictionary.parse({"columns": {"x": ONE["x"].to_dict()}, "person": {"column": "id"}})]
 )
