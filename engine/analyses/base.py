@@ -152,9 +152,11 @@ class Opened:
 
 STOPS = {
     "singular": "The pooled columns are collinear (or one is constant, or its reference level has no rows), so the coefficients "
-    "are not determined. Leave a column out, or choose another reference level.",
+    "are not determined. Leave a column out, or choose another reference level. A column whose bounds in the data dictionary are "
+    "tens of thousands of times wider than its values can count as constant: tighten them.",
     "separated": "The fit does not converge: the outcome is perfectly (or almost) predicted by the columns. Leave a column out "
-    "or merge levels.",
+    "or merge levels. Counts that are on average a thousandth of the bound that the data dictionary gives them, or less, are too "
+    'small for fits in `result` mode: tighten the bound, or ask with disclosure="steps".',
     "beyond": "The fitted means of some rows lie far beyond the largest response that the data dictionary allows, where they are "
     "not computed. Widen the response's bounds in the dictionary, or leave a column out.",
     "inconsistent": "A hospital's rows do not agree with its sums: its data changed while they were read, or its software is at "

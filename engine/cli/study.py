@@ -84,9 +84,11 @@ def check(charter: CharterPath) -> None:
 def describe(charter: Charter) -> str:
     """A charter in plain words."""
     floors = charter.floors
+    rows = ", ".join(f"{name} {charter.member(name).rows}" for name in charter.hospitals)
     lines = [
         f"{charter.title} (study {charter.id[:12]})",
         f"hospitals  {', '.join(charter.hospitals)}",
+        f"rows       {rows}: at most so many in each table, and so many are shared where a question shares rows",
         f"compute    {', '.join(charter.compute)}",
         f"asked by   {', '.join(charter.researchers)}",
         f"analyses   {', '.join(charter.analyses)}; engines {', '.join(charter.engines)}",
