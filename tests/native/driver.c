@@ -116,6 +116,14 @@ static void aes(size_t n)
     release();
 }
 
+static void streams(size_t n, int L)
+{
+    const size_t bytes = n * (size_t)L * 8;
+    const key_stream plus = {secret(16), UINT64_MAX - 3, 5}, minus = {secret(16), 0, 0};
+    ring_add_streams(secret(bytes), secret(bytes), n, L, &plus, &minus);
+    release();
+}
+
 /* row_set_add is no secret's business: it indexes by what it encrypts, so its buffers are filled. */
 static void *filled(size_t n) { return memset(secret(n), 0x5a, n > 0 ? n : 1); }
 
@@ -138,6 +146,7 @@ int main(int argc, char **argv)
     for (int L = 2; L <= 4; L += 2) {
         for (int i = 0; i < SIZES; i++) {
             elementwise(sizes[i], L);
+            streams(sizes[i], L);
             combine(sizes[i], 1, 3, L);
             combine(sizes[i], 7, 1, L);
             for (int drop = 1; drop <= 64 * L - 3; drop += 21) split(sizes[i], drop, L, L);

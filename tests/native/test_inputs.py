@@ -138,7 +138,7 @@ def test_public_names() -> None:
     assert native.__all__ == sorted(native.__all__)
     assert set(native.__all__) == {
         *("KernelInputError", "KernelsNotBuilt", "isa", "isas"),
-        *("add", "sub", "neg", "mul", "mul_shares", "matmul", "matmul_shares", "gram", "gram_shares"),
+        *("add", "add_streams", "sub", "neg", "mul", "mul_shares", "matmul", "matmul_shares", "gram", "gram_shares"),
         *("shift_left", "shift_right", "shift_right_signed", "truncation_mask", "truncation_message", "truncation_finish"),
         *("encode", "decode", "from_ints", "to_ints", "widen", "narrow"),
         *("to_bitplanes", "from_bitplanes", "bits_to_ring", "and_shares", "aes_ctr", "aes_ecb"),
