@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.analyses import Ask, Limits, build
+from engine.cohort import Condition
 from engine.data.frame_source import FrameSource
 from engine.data.rows import Query, Rows
 from engine.dictionary import Dictionary
@@ -65,3 +66,26 @@ def test_it_is_a_refusal_like_any_other(rows_log2: int, kinds: Any, error: type)
 
 def test_without_the_fault_there_is_an_answer() -> None:
     assert [outcome.stop for outcome in outcomes(16, (FrameSource,) * 3)] == [None] * 3
+
+
+def hidden_fit(where: str | None, bands: tuple[int, ...], kind: type[FrameSource] = FrameSource) -> list[Outcome]:
+    data = datasets.load("indo_rct")
+    dictionary = Dictionary.parse(data.dictionary)
+    sources = [type_(frame, dictionary) for type_, frame in zip((kind, *[FrameSource] * 2), data.frames().values(), strict=True)]
+    analysis = build(Ask("logit", formula="pep_out ~ indo + age"), dictionary, Limits(10, bands))
+    condition = None if where is None else Condition.parse(where, dictionary)
+    work = Work(analysis, GatePolicy(), where=condition, digest_key=bytes(16))
+    return simulate(3, range(3), lambda session: runner.run(session, replace(work, source=sources[session.me])))
+
+
+@pytest.mark.parametrize(
+    ("where", "band", "kind"),
+    [(None, 512, Unreadable), ("age > 99", 512, FrameSource), ("age > 19", 512, FrameSource), (None, 128, FrameSource)],
+    ids=["unreadable", "nobody", "a few left out", "outgrown band"],
+)
+def test_shared_rows_are_refused_by_the_same_messages_whatever_failed(where: str | None, band: int, kind: Any) -> None:
+    """As many frames of each kind and as many bytes as where one hospital's `where` leaves only a few."""
+    found, likewise = hidden_fit(where, (band,) * 3, kind), hidden_fit("age > 95", (band,) * 3)
+    assert [outcome.stop for outcome in found + likewise] == ["refused"] * 6
+    for one, other in zip(found, likewise, strict=True):
+        assert (one.opened, one.meter.frames, one.meter.bytes_sent) == (other.opened, other.meter.frames, other.meter.bytes_sent)
