@@ -12,7 +12,8 @@ Rows are shared in Z_2^128 and padded with zeros, which add nothing to Z'WZ, Z'm
 (log-likelihood, chi-square) the cohort's 0/1 weight multiplies them out.
 
 Convergence. With the step s the job goes on until s'Bs <= 2^-44: until it changes the linear predictors by less than 2.4e-7 in
-the mean square, which is what standard errors, taken from before the step, then lack relatively; the coefficients, taken from
+the mean square (more for counts, whose means are noisier), which is what standard errors, taken from before the step, then lack
+relatively; the coefficients, taken from
 after it, lack the square of that. A fit that runs away never gets there. At the end, with the full inverse, sum (z's)^2 > 2^-5
 means that it ran away slowly: separated.
 
@@ -43,16 +44,16 @@ from engine.analyses.normalise import declare_count, declare_sum, scaled
 from engine.analyses.one_shot import GAMMA_LIMIT, Start, own_polynomial
 from engine.analyses.regression import Model
 from engine.analyses.shared_families import SharedFamily, shared
+from engine.analyses.sums import exact_gram, on_grid
 from engine.data.rows import Rows
 from engine.errors import NotEstimable, SpecError
 from engine.results import GLMResult
 from protocols.engine import LARGE_FRAC, SMALL_FRAC, Declared, Engine, Secret
-from protocols.numeric.solve import FAST, POLISH, Coupled, improve, inverse_of, precondition
+from protocols.numeric.solve import POLISH, Coupled, improve, inverse_of, precondition
 
 HIDDEN_VCOV = ("model", "HC0")
 MOST_STEPS = 25
 CONTROLS = ("converged",)  # opened to the parties after each step
-CONVERGED_LOG2 = -44  # of s'Bs
 RUNS_AWAY_LOG2 = -5  # of sum (z's)^2 at the end
 SIZE_FRAC = 44  # of Bs in s'Bs: s is near 2^-22 where it matters, and the product of hundreds of columns fits the ring
 SQUARE_FRAC = 40  # of squared residuals, in units of the square of the largest possible one
@@ -138,13 +139,13 @@ class HiddenFit:
         model, family, d = self.model, self.family, self.model.size
         parts: list[tuple[np.ndarray, np.ndarray]] = [(np.empty((0, d)), np.empty(0))]
         for batch in rows:
-            parts.append((rounded(model.design.matrix(batch)), family.response(model.design, batch)))
+            parts.append((on_grid(model.design.matrix(batch)), family.response(model.design, batch)))
         z, y = (np.concatenate(part) for part in zip(*parts, strict=True))
         upper = Symmetric(d).rows_columns
         constants = {name: np.asarray(values.sum()) for name, values in family.constants(y).items()}
         whole = {each.name for each in family.declared(0) if each.frac == 0}
         statistics = {
-            "gram": (z.T @ z)[upper],
+            "gram": exact_gram(z).at(upper),
             **own_polynomial(model, family, z, y),
             "n": np.asarray(len(y)),
             "zy": np.ldexp(z.T @ y, -family.residual_log2),
@@ -202,7 +203,7 @@ class HiddenFit:
         at = self._evaluate(mpc, held, gamma)
         assert at.coupled.v is not None
         step = self._in_units_of_gamma(mpc, at.coupled.v)
-        short = 2.0**CONVERGED_LOG2 - self._size(mpc, held, step)
+        short = 2.0**self._on_shares.converged_log2 - self._size(mpc, held, step)
         moved = mpc.rescale_up(gamma, LARGE_FRAC) + mpc.reshape(step, gamma.shape)
         nearer, _, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=SMALL_FRAC)
         return Step(controls={"converged": negation(mpc, mpc.reshape(far, ()))}, hidden=(held, nearer, at))
@@ -236,7 +237,8 @@ class HiddenFit:
         sums = mpc.bounded(mpc.mul(products, start.power, frac=LARGE_FRAC), ONE + ONE // 1024, PEAK)
         hessian, gradient = sums[:, :d], held.score - sums[:, d:]
         absent = self._absent_diagonal(mpc, start)
-        coupled = improve(mpc, precondition(mpc, start.gram_inverse, hessian, absent, gradient), FAST)
+        start_from = precondition(mpc, start.gram_inverse, hessian, absent, gradient, family.negative_log2)
+        coupled = improve(mpc, start_from, family.steps)
         return Evaluation(gamma, folded, mean, products[:, d:], hessian, gradient, coupled)
 
     def _final(self, mpc: Engine, held: Held, at: Evaluation) -> Step:
@@ -352,7 +354,6 @@ class HiddenFit:
         found = glm_result.make(self.model, self.family, opened, float(error), (EXTREME,) if extreme else ())
         return replace(found, pearson_chi2=float("nan")) if extreme else found
 
-
     def _shifted(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """With what is known to belong to the intercept, and by it to the log-likelihood."""
         shift, intercept = self._on_shares.shift, self.model.design.intercept
@@ -365,8 +366,3 @@ class HiddenFit:
 
 
 EXTREME = "Some fitted probabilities are within 1e-8 of 0 or 1 and were taken for 1e-8; pearson_chi2 is not computed then."
-
-
-def rounded(z: np.ndarray) -> np.ndarray:
-    """Rows as they will be shared, so that sums over them are those of the shares."""
-    return np.asarray(np.ldexp(np.rint(np.ldexp(z, SMALL_FRAC)), -SMALL_FRAC))

@@ -27,13 +27,14 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from engine.analyses import glm_result, one_shot, sandwich
-from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistics, Step
+from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
 from engine.analyses.bits import any_of
 from engine.analyses.families import PEARSON_LIMIT_LOG2, Family
 from engine.analyses.moments import ProductSums, Symmetric, WeightedSum, with_constant
 from engine.analyses.normalise import declare_count, declare_sum, scaled
 from engine.analyses.one_shot import GAMMA_LIMIT, own_polynomial
 from engine.analyses.regression import MOST_ROWS_OF_A_PERSON, Model
+from engine.analyses.sums import DoubleDouble, add, exact_gram, on_grid, times, zeros
 from engine.data.rows import Rows
 from engine.errors import DataError, NotEstimable
 from engine.results import GLMResult
@@ -158,13 +159,13 @@ class _Start:
 
     def __init__(self, fit: StepsFit) -> None:
         self._model, self._family = fit.model, fit.family
-        self._gram = ProductSums(fit.model.size + 1)
+        self._gram = zeros((fit.model.size,) * 2)
         self._sample: list[tuple[np.ndarray, np.ndarray]] = []
         self._stride, self._seen, self._kept = 1, 0, 0
         self._rows, self._present = 0, np.zeros(len(fit.model.droppable), np.int64)
 
     def add(self, z: np.ndarray, y: np.ndarray, persons: np.ndarray | None) -> None:
-        self._gram.add(with_constant(z))
+        self._gram = add(self._gram, exact_gram(on_grid(z)))
         self._rows += len(z)
         self._present += self._model.present(z)
         chosen = slice(-self._seen % self._stride, None, self._stride)
@@ -176,13 +177,13 @@ class _Start:
             self._sample, self._kept, self._stride = [(z, y)], len(y), 2 * self._stride
 
     def statistics(self) -> Statistics:
-        d, rest = self._model.size, slice(1, None)
+        d = self._model.size
         z, y = (np.concatenate(parts) for parts in zip((np.empty((0, d)), np.empty(0)), *self._sample, strict=True))
         share = self._rows / max(1, len(y))  # of the rows that each of the sample stands for
         own = own_polynomial(self._model, self._family, z, y)
         return {
-            "gram": Symmetric(d).vector(self._gram.total().at((rest, rest))),
-            **{name: share * values for name, values in own.items()},
+            "gram": Symmetric(d).vector(self._gram),
+            **{name: _times(values, share) for name, values in own.items()},
             "n": np.asarray(self._rows),
             "present": self._present,
         }
@@ -235,6 +236,11 @@ class _Sums:
             **constants,
             **{name: np.asarray(round(float(value.high))) if name in whole else value for name, value in found.items()},
         }
+
+
+def _times(values: Statistic, factor: float) -> Statistic:
+    """Exact where the values are."""
+    return times(DoubleDouble(*values), np.array(factor)) if isinstance(values, tuple) else factor * values
 
 
 def _opened(model: Model) -> Output:

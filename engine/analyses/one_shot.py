@@ -24,13 +24,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.analyses.bits import negation
 from engine.analyses.clamping import clamped
+from engine.analyses.base import Statistic
+from engine.analyses.bits import negation
 from engine.analyses.families import Family
 from engine.analyses.moments import Symmetric
 from engine.analyses.normalise import declare_count, declare_sum, scaled, secret_factor_and_empty
 from engine.analyses.regression import Model
-from engine.analyses.sums import blocks
+from engine.analyses.sums import blocks, exact_gram, on_grid
 from protocols.engine import LARGE_FRAC, Declared, Engine, Secret
 from protocols.numeric.solve import inverse
 
@@ -77,13 +78,13 @@ def declared(model: Model) -> tuple[Declared, ...]:
     return (*sums, declare_count("n", (), r), *droppable)
 
 
-def own_polynomial(model: Model, family: Family, z: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """LOCAL: the sums of a hospital's own fit, over rows z (rows, d) in [-1, 1]."""
+def own_polynomial(model: Model, family: Family, z: np.ndarray, y: np.ndarray) -> dict[str, Statistic]:
+    """LOCAL: the sums of a hospital's own fit, over rows z (rows, d) in [-1, 1]. The information matrix is exactly semidefinite."""
     eta = z @ own_fit(family, z, y)
     weight, slope, residual = family.weight(eta), family.slope(eta), family.residual(eta, y)
     upper, w, r = Symmetric(model.size).rows_columns, family.weight_log2, family.residual_log2
-    found = {
-        "information": np.ldexp(((z * weight[:, None]).T @ z)[upper], -w),
+    found: dict[str, Statistic] = {
+        "information": exact_gram(on_grid(z * np.sqrt(np.ldexp(weight, -w))[:, None])).at(upper),
         "target": np.ldexp(z.T @ (weight * eta + residual), -r - FIRST_LOG2),
     }
     if model.size <= MOST_CUBED:

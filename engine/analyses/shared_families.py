@@ -14,8 +14,10 @@ from typing import Any, Protocol
 from engine.analyses.families import Binomial, Family, Poisson
 from protocols.engine import SMALL_FRAC, Engine, Secret
 from protocols.numeric import exponential, logistic
+from protocols.numeric.solve import FAR, FAST, NEGATIVE_LOG2
 
 DIGITS = 60
+CONVERGED_LOG2 = -44
 
 
 class SharedFamily(Protocol):
@@ -34,6 +36,21 @@ class SharedFamily(Protocol):
     @property
     def mean_error(self) -> float:
         """Of a mean, in the response's unit: series and clamps; truncations come on top, without bias."""
+        ...
+
+    @property
+    def converged_log2(self) -> int:
+        """The mean square of a step's changes of the linear predictors with which a fit ends: above the noise of the means."""
+        ...
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """Of `improve`, towards the inverse Hessian."""
+        ...
+
+    @property
+    def negative_log2(self) -> int:
+        """W / 2^weight_log2 >= -2^(negative_log2 - 1), whatever truncations do."""
         ...
 
     @property
@@ -70,6 +87,9 @@ class SharedBinomial:
     pearson_log2: int = 0
     mean_error: float = 1.5e-8
     shift: float = 0.0
+    converged_log2: int = CONVERGED_LOG2
+    steps: tuple[float, ...] = FAST
+    negative_log2: int = NEGATIVE_LOG2
 
     def fold(self, mpc: Engine, eta: Secret) -> Any:
         return logistic.fold(mpc, eta)
@@ -98,6 +118,13 @@ class SharedPoisson:
     """Means up to 2^m, m = residual_log2: 2^m exp(eta - U) with U = m log 2, rounded to 28 bits."""
 
     m: int
+    steps: tuple[float, ...] = FAR  # weights are far below their bound where counts are
+    negative_log2: int = -26  # of a square: two units of a truncation
+
+    @property
+    def converged_log2(self) -> int:
+        """Means come with a noise of 2^(m - 28), and weights may be as small as 1."""
+        return CONVERGED_LOG2 + max(0, self.m - 3)
 
     @property
     def cumulant_log2(self) -> int:

@@ -61,6 +61,34 @@ def times(x: DoubleDouble, factor: np.ndarray) -> DoubleDouble:
     return two_sum(high, low + x.low * factor)
 
 
+GRID_LOG2 = 28  # fractional bits of the rows that `exact_gram` takes
+EXACT_ROWS = 1 << 22  # whose halves' products float64 adds up without rounding
+
+
+def on_grid(z: np.ndarray) -> np.ndarray:
+    """Rows in [-1, 1] rounded to GRID_LOG2 fractional bits."""
+    return np.asarray(np.ldexp(np.rint(np.ldexp(z, GRID_LOG2)), -GRID_LOG2))
+
+
+def exact_gram(z: np.ndarray) -> DoubleDouble:
+    """z'z of rows (rows, d) on that grid, in [-1, 1], without any rounding: so it is exactly positive semidefinite.
+
+    z = h + l with h of 14 fractional bits and |l| <= 2^-15: a product of two halves is a whole number of at most 28 bits in its
+    unit, and 2^22 of them stay below 2^53. Rounded sums of few distinct values err alike in every term, and what is singular
+    gets a negative eigenvalue.
+    """
+    total = zeros((z.shape[1],) * 2)
+    for start in range(0, len(z), EXACT_ROWS):
+        block = z[start : start + EXACT_ROWS]
+        high = np.ldexp(np.rint(np.ldexp(block, GRID_LOG2 // 2)), -(GRID_LOG2 // 2))
+        low = block - high
+        cross = high.T @ low
+        sums = two_sum(high.T @ high, cross + cross.T)
+        small = low.T @ low
+        total = add(total, add(sums, DoubleDouble(small, np.zeros_like(small))))
+    return total
+
+
 class ShiftedMoments:
     """Sums over rows of products of `order` entries of v = (1, z), added up about a point c near the first rows.
 

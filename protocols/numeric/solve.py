@@ -24,6 +24,8 @@ where N is truncated at the start, both stay below 19 G_k delta as long as 19 G 
 checks (d <= 400 or so). Then
     ||X^_k|| <= G_k exp(sum_j a ||F_j|| / 2) + G_k delta <= G_k (1 + 2^-3),    ||Y^_k||, ||I - N X^_k|| <= 1 + 2^-3,
     ||S_k|| <= 2a (1 + 2^-3).
+The premise N >= 0 is for whoever adds M up: float64 sums of many rows of few values can miss it by far more than 32 units in an
+entry (engine/analyses/sums.exact_gram), and what is below 0 grows as fast as what is above.
 With `norm_log2`: where R = I - N X_25 passes, the inverse is N^-1 (I - R^2), so that its norm and its trace are those of N^-1
 within 2^-34; where it does not pass, or the trace is too large, it is multiplied by 0.
 
@@ -79,6 +81,8 @@ FAST = (63 / 32, 63 / 32, 63 / 32, 31 / 16, 57 / 32, 47 / 32, 9 / 8, 1.0)
 POLISH = (1.0, 1.0, 1.0, 1.0)
 """After FAST: 2^-13 within 1e-10, 2^-12 within 1e-15; `inverse_of` squares that."""
 X_FRAC, Y_FRAC = 48, 60  # of the preconditioned iteration
+FAR = (63 / 32, 63 / 32, *FAST)
+"""The same from 2^-15 on, where H is negative by 2^-26 of X_0^-1 at most."""
 NEGATIVE_LOG2 = -21  # H may be negative by 2^-21 of X_0^-1: weights are rounded
 SLACK_0 = 2**-2
 SCALE_BITS = 5  # of any a
@@ -106,6 +110,7 @@ class Coupled:
     norm: float
     condition: float  # c
     growth: float = 1.0  # product of all 2a
+    negative_log2: int = NEGATIVE_LOG2
     v: Secret | None = None
 
 
@@ -147,11 +152,19 @@ def solve(mpc: Engine, M: Secret, B: Secret, trace_bound: float, limit: float) -
     return Solution(x, singular, clamped)
 
 
-def precondition(mpc: Engine, X0: Secret, H: Secret, absent: Secret | None = None, g: Secret | None = None) -> Coupled:
+def precondition(
+    mpc: Engine,
+    X0: Secret,
+    H: Secret,
+    absent: Secret | None = None,
+    g: Secret | None = None,
+    negative_log2: int = NEGATIVE_LOG2,
+) -> Coupled:
     """(X_0, X_0 H, X_0 g) for symmetric H, -2^-22 B <= H <= (1 + 2^-10) B, and X_0 = B^-1 (d, d) from `inverse` with `norm_log2`.
 
     trace B <= d, g' X_0 g <= 1 + 2^-10 for g (d, 1) at 64 bits (public theorems of the caller, as is the range of H). `absent`:
-    secret 0/1 (d,), columns where H is 0 and X_0 that of the identity; 1 is put on their diagonal. One round.
+    secret 0/1 (d,), columns where H is 0 and X_0 that of the identity; 1 is put on their diagonal. Where the lower bound of H is
+    nearer to 0, 2^negative_log2 says how near in the norm of X_0, and `improve` may take more steps. One round.
     """
     d = _size(H)
     if X0.shape != H.shape or X0.frac != LARGE_FRAC or X0.limbs != LARGE:
@@ -161,14 +174,14 @@ def precondition(mpc: Engine, X0: Secret, H: Secret, absent: Secret | None = Non
         right = mpc.concat([right, g], axis=-1)
     columns = [X0, mpc.matmul(X0, right, frac=Y_FRAC)]
     norm = X0.bound / 2**LARGE_FRAC
-    coupled = Coupled(X0, columns[1][:, :d], norm, math.sqrt(norm * d))
+    coupled = Coupled(X0, columns[1][:, :d], norm, math.sqrt(norm * d), negative_log2=negative_log2)
     return _within(mpc, coupled, mpc.concat([replace(each, frac=0) for each in columns], axis=-1), LARGE_FRAC)
 
 
 def improve(mpc: Engine, coupled: Coupled, steps: Sequence[float]) -> Coupled:
     """Steps with these scales a, 1 <= a <= 63/32, of at most 5 fractional bits: FAST, then POLISH. One round each."""
     d = _size(coupled.Y)
-    _require_room(coupled.growth * math.prod(2 * a for a in steps), coupled.condition, d)
+    _require_room(coupled, coupled.growth * math.prod(2 * a for a in steps), d)
     for a in steps:
         S = _scaled(mpc, coupled.Y, a)
         S = mpc.bounded(S, _units(2 * a * coupled.condition * (1 + SLACK_0), S.frac), PRECONDITIONED)
@@ -339,7 +352,8 @@ def _require_small(d: int) -> None:
         raise RangeError(f"an inverse of {d} columns cannot be kept in range at {LARGE_FRAC} fractional bits")
 
 
-def _require_room(growth: float, condition: float, d: int) -> None:
+def _require_room(coupled: Coupled, growth: float, d: int) -> None:
     """The premises of the preconditioned range."""
-    if growth * 2.0**NEGATIVE_LOG2 > 2**-3 or 19 * growth * condition * d * 2.0 ** (1 - Y_FRAC) > 2**-5:
+    truncations = 19 * growth * coupled.condition * d * 2.0 ** (1 - Y_FRAC)
+    if growth * 2.0**coupled.negative_log2 > 2**-3 or truncations > 2**-5:
         raise RangeError("so many steps cannot be kept in range; take fewer, or a better preconditioner")

@@ -9,6 +9,7 @@ import pytest
 from engine.analyses import people, sums
 from engine.analyses.moments import PairSums, ProductSums, Symmetric, WeightedSum
 from engine.analyses.powers import PowerSums, moments
+from engine.analyses.sums import exact_gram, on_grid
 
 
 def narrow_rows(n: int, seed: int = 0) -> np.ndarray:
@@ -109,3 +110,13 @@ def test_a_constant_column_has_no_spread_and_no_shape() -> None:
     assert (found.mean, found.sd) == (pytest.approx(11.0, abs=1e-15), 0.0)
     assert np.isnan(found.skewness)
     assert np.isnan(found.kurtosis)
+
+
+def test_the_exact_gram_matrix_is_exact() -> None:
+    rng = np.random.default_rng(4)
+    z = on_grid(np.column_stack([np.ones(3000), rng.uniform(-1, 1, (3000, 3)), np.full(3000, 0.1), -np.ones(3000)]))
+    integers = np.ldexp(z, 28).astype(np.int64).astype(object)
+    truth = integers.T @ integers
+    found = exact_gram(z)
+    exact = [int((Fraction(high) + Fraction(low)) * 2**56) for high, low in zip(found.high.flat, found.low.flat, strict=True)]
+    assert exact == list(truth.flat)
