@@ -11,6 +11,9 @@ from engine.analyses.glm_steps import StepsFit
 from engine.analyses.question import Limits, Question
 from engine.analyses.regression import GLM_VCOV, Model
 from engine.dictionary import Dictionary
+from engine.errors import SpecError
+
+MOST_HIDDEN = 1 << 10  # coefficients then are within 3e-5 standard errors
 
 
 class PoissonRegression:
@@ -24,5 +27,10 @@ class PoissonRegression:
         hidden = question.disclosure == "result"
         model = Model.read(question, dictionary, limits, HIDDEN_VCOV if hidden else GLM_VCOV)
         family = Poisson.of(model.design)
+        if hidden and family.most > MOST_HIDDEN:
+            raise SpecError(
+                f"poisson with hidden iterates takes counts of up to {MOST_HIDDEN}, beyond which its means lack digits; ask for "
+                'tighter bounds in the dictionary, or use disclosure="steps"'
+            )
         model = replace(model, design=replace(model.design, response_center=0.0, response_scale=1.0))
         return (HiddenFit if hidden else StepsFit).of(cls.name, model, family)

@@ -118,7 +118,7 @@ class _Run:
             totals = self._share(declared, values) if declared else {}
             self.outcome.stages += 1
             began = time.perf_counter()
-            opened, hidden = self._joint(stage, state, totals, self._share_rows(stage, values), len(comparisons))
+            opened, hidden = self._joint(stage, state, totals, values, len(comparisons))
             self.outcome.joint_seconds += time.perf_counter() - began
             if self.outcome.stop or stage.outputs:
                 return self.outcome
@@ -130,13 +130,17 @@ class _Run:
         raise MisuseError("the analysis did not end within the stages it declared")
 
     def _joint(
-        self, stage: Stage, state: State, totals: dict[str, Secret], rows: dict[str, Secret], comparisons: int
+        self, stage: Stage, state: State, totals: dict[str, Secret], values: dict[str, Any] | None, comparisons: int
     ) -> tuple[dict[str, np.ndarray], Any]:
-        """From totals to what the stage opens: first whether a rule is broken, then the stops, then what was declared."""
+        """From totals to what the stage opens: first whether a rule is broken, then the stops, then what was declared.
+
+        Rows are shared when no rule is broken, and not before.
+        """
         contributes = self.outcome.stages == 1 or stage.contributed
         if contributes and self._bit(REFUSED, self._refusal(totals, comparisons)):
             return self._stopped("refused")
-        step = self.analysis.joint(self.mpc, totals | rows, state) if self.mpc else None
+        shared = self._share_rows(stage, values)
+        step = self.analysis.joint(self.mpc, totals | shared, state) if self.mpc else None
         if step is not None:
             gate.check_declared(stage, step)
         for name in stage.stops:

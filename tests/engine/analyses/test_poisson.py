@@ -116,6 +116,13 @@ def test_a_response_that_is_no_count_is_refused(formula: str, message: str) -> N
         analysis_of(Dictionary.parse({"columns": COLUMNS}), "poisson", formula=formula)
 
 
+def test_counts_whose_means_would_lack_digits_go_by_steps() -> None:
+    dictionary = Dictionary.parse({"columns": {**COLUMNS, "visits": {"type": "integer", "bounds": [0, 2000]}}})
+    with pytest.raises(SpecError, match="steps"):
+        analysis_of(dictionary, "poisson", formula="visits ~ x")
+    assert analysis_of(dictionary, "poisson", formula="visits ~ x", disclosure="steps").modes == ("steps",)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_ranges_are_planned(mode: str) -> None:
     price = plan_ranges(

@@ -67,6 +67,7 @@ def test_a_hospital_with_more_rows_than_its_band_makes_a_refusal_like_any_other(
     assert "charter" in str(outcome.results[3].data_error)
     assert all(result.data_error is None for result in outcome.results[:3])
     assert not any(result.shares for result in outcome.results)
+    assert not any(frame.kind == "rows" for view in outcome.views for frame in view)
 
 
 def test_a_control_bit_that_the_plan_does_not_hold_opens_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
