@@ -17,6 +17,7 @@ from scipy.special import expit, gammaln, xlogy
 
 from engine.analyses.base import Output
 from engine.analyses.normalise import declare_sum
+from engine.analyses.powers import first_hidden, multisets_log2
 from engine.data.rows import Batch
 from engine.errors import SpecError
 from engine.formula import Design
@@ -26,6 +27,7 @@ from protocols.engine import Declared
 PEARSON_LIMIT_LOG2 = 24  # of one row's squared residual over its variance; larger ones count as this
 MEAN_ROOM_LOG2 = 3  # fitted means of counts are computed up to 8 times the largest response that the dictionary allows
 MOST_COUNT_LOG2 = 12
+SUMS_FRAC = 12  # of the sums of log y! and y log y, as opened: exact, the two would tell how often y takes each value
 
 
 class Family(Protocol):
@@ -133,6 +135,7 @@ class Poisson:
     name: ClassVar[str] = "poisson"
     link: ClassVar[str] = "log"
     most: int
+    values: int  # how many the dictionary allows
 
     @classmethod
     def of(cls, design: Design) -> Poisson:
@@ -144,7 +147,8 @@ class Poisson:
             raise SpecError("poisson needs a count as its response: a column that the dictionary declares as integer, from 0 on")
         if high > 1 << MOST_COUNT_LOG2:
             raise SpecError(f"poisson takes counts of up to {1 << MOST_COUNT_LOG2}; ask for tighter bounds in the dictionary")
-        return cls(max(1, int(high)))
+        listed = columns[0].values
+        return cls(max(1, int(high)), len(listed) if listed else int(high - low) + 1)
 
     @property
     def residual_log2(self) -> int:
@@ -192,6 +196,19 @@ class Poisson:
     def outputs(self, rows_log2: int) -> tuple[Output, ...]:
         return (
             Output("total", (), "count", frac=0),
-            Output("log_factorials", (), "aggregate", frac=64 + rows_log2),
-            Output("ylogy", (), "aggregate", frac=64 + rows_log2),
+            Output("log_factorials", (), "aggregate", frac=SUMS_FRAC),
+            Output("ylogy", (), "aggregate", frac=SUMS_FRAC),
+            Output("sums_withheld", (), "flag", frac=0),
         )
+
+    @property
+    def sums_from(self) -> int | None:
+        """From how many people on the sums of log y! and y log y are opened; None for never. The rule is that of powers.py."""
+        return first_hidden(self._hidden_log2) if self.values > 5 else None  # more values than sums: it grows from 100 on
+
+    def _hidden_log2(self, n: int) -> float:
+        """log2 of how many multisets of n counts there are for each value of the sums that are told: the two as they are
+        opened, the total, and that of squares, which Pearson's chi-square is about where all means are equal."""
+        largest = float(gammaln(self.most + 1)), float(xlogy(self.most, self.most))
+        told = [n * self.most + 1, n * self.most**2 + 1, *(n * each * 2.0**SUMS_FRAC + 1 for each in largest)]
+        return multisets_log2(n, self.values) - sum(math.log2(each) for each in told)

@@ -34,13 +34,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.analyses import glm_result, one_shot, sandwich
+from engine.analyses import glm_result, one_shot, people, response_sums, sandwich
 from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistics, Step
 from engine.analyses.bits import any_of, negation
 from engine.analyses.clamping import clamped
 from engine.analyses.families import Binomial, Family
 from engine.analyses.moments import Symmetric
-from engine.analyses.normalise import declare_count, declare_sum, scaled
+from engine.analyses.normalise import declare_sum, scaled
 from engine.analyses.one_shot import GAMMA_LIMIT, Start, own_polynomial
 from engine.analyses.regression import Model
 from engine.analyses.shared_families import SharedFamily, shared
@@ -172,7 +172,7 @@ class HiddenFit:
         r, d = self.model.rows_log2, self.model.size
         start = one_shot.begin(mpc, self.model, self.family, totals)
         score = mpc.reshape(scaled(mpc, totals["zy"], start.power, r), (d, 1))
-        told = {each.name: totals[each.name] for each in (*self.family.declared(r), declare_count("n", (), r))}
+        told = {"n": totals["n"], **response_sums.told(mpc, self.family, totals, people.used(totals), r)}
         held = Held(
             start=start,
             z=mpc.bounded(totals["z"], 1 << SMALL_FRAC, CHECKED),

@@ -45,7 +45,8 @@ def make(
         unit = 4.0 ** (family.residual_log2 - family.weight_log2) / rows * small_sample
     table = inference.table(model, opened, values["gamma"], unit, None)
     trust = inference.trust(model, opened, values["gamma"], unit, 0.0 if model.vcov == "model" else inference.UNIT)
-    warned = (*inference.warnings(model, opened, table["dropped"]), *trust.warnings(), *warnings)
+    withheld = (SUMS_WITHHELD,) if values.get("sums_withheld") else ()
+    warned = (*inference.warnings(model, opened, table["dropped"]), *trust.warnings(), *withheld, *warnings)
     bound = trust.coefficients if error_bound is None else error_bound + trust.coefficients
     common = {
         **inference.common(opened, warned, error_bound=bound),
@@ -56,31 +57,39 @@ def make(
         "pearson_chi2": float(values["pearson"]) * total,
     }
     if isinstance(family, Poisson):
-        return PoissonResult(**common, **_counts(values, n, columns, total))
+        return PoissonResult(**common, **_counts(values, n, columns, float(values["fit"]) * total))
     events = int(values["events"])
     return LogitResult(**common, **_binary(events, n, columns, float(values["fit"]) * total), events=events)
 
 
+SUMS_WITHHELD = (
+    "no llf, llnull, aic, bic, prsquared, deviance and null_deviance: of so few people, or with so few possible values, they "
+    "would tell how often the response takes each value"
+)
+
+
 def _binary(events: int, n: int, columns: int, llf: float) -> dict[str, Any]:
     llnull = float(special.xlogy(events, events / n) + special.xlogy(n - events, (n - events) / n))
-    return {**_likelihood(llf, llnull, n, columns), "deviance": -2 * llf, "null_deviance": -2 * llnull}
+    return {**_likelihood(llf, llnull, 0.0, n, columns), "deviance": -2 * llf, "null_deviance": -2 * llnull}
 
 
-def _counts(values: Any, n: int, columns: int, total: float) -> dict[str, Any]:
-    """With A = sum (y eta - mean), K = sum y log y, S = sum y, L = sum log y!."""
-    A, K, L = (float(values[name]) * total for name in ("fit", "ylogy", "log_factorials"))
+def _counts(values: Any, n: int, columns: int, A: float) -> dict[str, Any]:
+    """With A = sum (y eta - mean), K = sum y log y, S = sum y, L = sum log y!; K and L are NaN where they were withheld."""
+    withheld = bool(values["sums_withheld"])
+    K, L = (float("nan") if withheld else float(values[name]) for name in ("ylogy", "log_factorials"))
     S = float(values["total"])
     null = float(special.xlogy(S, S / n)) - S  # A of the mean alone
     return {
-        **_likelihood(A - L, null - L, n, columns),
+        **_likelihood(A, null, L, n, columns),
         "deviance": 2 * (K - S - A),
         "null_deviance": 2 * (K - S - null),
         "total": int(S),
     }
 
 
-def _likelihood(llf: float, llnull: float, n: int, columns: int) -> dict[str, Any]:
-    llr, df_model = 2 * (llf - llnull), columns - 1
+def _likelihood(fit: float, null: float, constant: float, n: int, columns: int) -> dict[str, Any]:
+    """Of log-likelihoods fit - constant and null - constant, whose difference does not need the constant."""
+    llf, llnull, llr, df_model = fit - constant, null - constant, 2 * (fit - null), columns - 1
     return {
         "llf": llf,
         "aic": -2 * llf + 2 * columns,

@@ -26,7 +26,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from engine.analyses import glm_result, one_shot, sandwich
+from engine.analyses import glm_result, one_shot, people, response_sums, sandwich
 from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
 from engine.analyses.bits import any_of
 from engine.analyses.families import PEARSON_LIMIT_LOG2, Family
@@ -51,6 +51,7 @@ class Hidden(NamedTuple):
 
     power: Secret
     absent: Secret | None
+    people: Secret
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class StepsFit:
         model, family, d, r = self.model, self.family, self.model.size, self.model.rows_log2
         if state.stage == "start":
             start = one_shot.begin(mpc, model, family, totals)
-            hidden = Hidden(start.power, start.absent)
+            hidden = Hidden(start.power, start.absent, people.used(totals))
             return Step({"singular": start.singular}, opened={"gamma": mpc.reshape(start.gamma, (d,))}, hidden=hidden)
         hidden = state.hidden
         cut = self._information.entries
@@ -130,7 +131,7 @@ class StepsFit:
             B, outside = sandwich.clamped_middle(mpc, self._information.full(mpc, middle))
             stops.append(outside)
             spread |= sandwich.spread(mpc, model, X, B)
-        told = {each.name: totals[each.name] for each in family.declared(r)}
+        told = response_sums.told(mpc, family, totals, hidden.people, r)
         outputs = {"gamma": gamma, "n": totals["rows"], "fit": totals["fit"], "pearson": totals["pearson"], **told, **spread}
         if hidden.absent is not None:
             outputs["absent"] = hidden.absent

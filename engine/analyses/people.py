@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from protocols.engine import Secret
 
 
 def starts(persons: np.ndarray) -> np.ndarray:
@@ -22,3 +28,8 @@ def sum_by_person(rows: np.ndarray, persons: np.ndarray | None) -> np.ndarray:
     if persons is None or not len(rows):
         return rows
     return np.add.reduceat(rows, starts(persons), axis=0)
+
+
+def used(totals: Mapping[str, Secret]) -> Secret:
+    """How many people the cohort has, (): the first of the counts that the gate adds to every first contribution."""
+    return totals["gate.counts"][0]

@@ -13,6 +13,7 @@ A column whose every value obeys the rule for table cells has no such bound: its
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -34,22 +35,33 @@ def fewest(values: int | None) -> int | None:
     None for never. What the sums leave hidden grows with n from 100 on when there are six values and more, and never
     reaches 20 bits at n < 2^40 when there are fewer.
     """
-    if values is None or hidden_log2(FEWEST_PEOPLE, values) >= HIDDEN_LOG2:
+    if values is None:
         return FEWEST_PEOPLE
-    if values <= ORDER + 1 or hidden_log2(MOST_PEOPLE - 1, values) < HIDDEN_LOG2:
+    return first_hidden(lambda n: hidden_log2(n, values)) if values > ORDER + 1 else None
+
+
+def first_hidden(hidden: Callable[[int], float]) -> int | None:
+    """The least n from FEWEST_PEOPLE on with hidden(n) >= HIDDEN_LOG2, of a function that grows there; None for none < 2^40."""
+    if hidden(FEWEST_PEOPLE) >= HIDDEN_LOG2:
+        return FEWEST_PEOPLE
+    if hidden(MOST_PEOPLE - 1) < HIDDEN_LOG2:
         return None
     low, high = FEWEST_PEOPLE, MOST_PEOPLE - 1  # not enough, enough
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if hidden_log2(middle, values) >= HIDDEN_LOG2 else (middle, high)
+        low, high = (low, middle) if hidden(middle) >= HIDDEN_LOG2 else (middle, high)
     return high
 
 
 def hidden_log2(n: int, values: int) -> float:
     """log2 C(n + v - 1, v - 1) - sum over k = 1..4 of log2(n v^k)."""
+    return multisets_log2(n, values) - ORDER * math.log2(n) - ORDER * (ORDER + 1) / 2 * math.log2(values)
+
+
+def multisets_log2(n: int, values: int) -> float:
+    """log2 C(n + v - 1, v - 1): in how many ways n numbers can take v values, in any order."""
     k = min(n, values - 1)
-    ways = sum(math.log2((n + values - 1 - i) / (k - i)) for i in range(k))
-    return ways - ORDER * math.log2(n) - ORDER * (ORDER + 1) / 2 * math.log2(values)
+    return sum(math.log2((n + values - 1 - i) / (k - i)) for i in range(k))
 
 
 class PowerSums:
