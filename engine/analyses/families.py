@@ -19,6 +19,7 @@ from engine.analyses.base import Output
 from engine.analyses.normalise import declare_sum
 from engine.analyses.powers import first_hidden, multisets_log2
 from engine.data.rows import Batch
+from engine.dictionary import FEW_VALUES
 from engine.errors import SpecError
 from engine.formula import Design
 from engine.formula.design import response_interval
@@ -147,8 +148,8 @@ class Poisson:
             raise SpecError("poisson needs a count as its response: a column that the dictionary declares as integer, from 0 on")
         if high > 1 << MOST_COUNT_LOG2:
             raise SpecError(f"poisson takes counts of up to {1 << MOST_COUNT_LOG2}; ask for tighter bounds in the dictionary")
-        listed = columns[0].values
-        return cls(max(1, int(high)), len(listed) if listed else int(high - low) + 1)
+        listed = columns[0].few or columns[0].values
+        return cls(max(1, int(high)), len(listed) if listed else round((high - low) / (columns[0].resolution or 1)) + 1)
 
     @property
     def residual_log2(self) -> int:
@@ -203,8 +204,11 @@ class Poisson:
 
     @property
     def sums_from(self) -> int | None:
-        """From how many people on the sums of log y! and y log y are opened; None for never. The rule is that of powers.py."""
-        return first_hidden(self._hidden_log2) if self.values > 5 else None  # more values than sums: it grows from 100 on
+        """From how many people on the sums of log y! and y log y are opened; None for never. The rule is that of powers.py.
+
+        With more values than sums, what is hidden grows from 100 on; each value of few obeys the rule for table cells.
+        """
+        return first_hidden(self._hidden_log2) if self.values > FEW_VALUES else 0
 
     def _hidden_log2(self, n: int) -> float:
         """log2 of how many multisets of n counts there are for each value of the sums that are told: the two as they are

@@ -119,7 +119,7 @@ class Model:
 
     def _cells(self) -> tuple[Cell, ...]:
         """The design's and the response's, and those of the tables that follow from what is returned."""
-        cells = self.design.cells + self.design.response_cells
+        cells = self.design.cells + self.design.response_cells + self.design.zero_cells
         return cells + saturation.table_cells(self.design, len(cells), self.cov_params)
 
     # -- LOCAL ----------------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Models that return tables: what their coefficients and (co)variances say of groups beyond the design's own cells.
 
-A two-valued response fitted by as many coefficients as there are groups of people returns the (log odds of the) proportion of
-every group. Beside that, a covariance V = s^2 (Z'Z)^-1 and the coefficients g return Z'Z = s^2 V^-1 and Z'y = Z'Z g: how many
-people two groups share, for every two terms of the model, and how many of each group have the response. A logistic fit returns
-the same, weighted. Where all predictors have listed values, a few whole numbers lie behind the variances alone, which determine
-them (beside a measurement, whose sums are unknown, they do not by themselves). So all of these obey the rule for table cells:
+A response of few values fitted by as many coefficients as there are groups of people returns the mean (or its log, or log odds)
+of every group. Beside that, a covariance V = s^2 (Z'Z)^-1 and the coefficients g return Z'Z = s^2 V^-1 and Z'y = Z'Z g: how
+many people two groups share, for every two terms of the model, and how many of each group have the response (of more values:
+their sum). A logistic or Poisson fit returns the same, weighted. Where all predictors have listed values, a few whole numbers
+lie behind the variances alone, which determine them (beside a measurement, whose sums are unknown, they do not by themselves).
+So all of these obey the rule for table cells:
 
-    saturated, two-valued response     every group by response
-    cov_params, or listed values only  the groups of every two terms; those of every term by a two-valued response
+    saturated, response of few values  every group by response
+    cov_params, or listed values only  the groups of every two terms; those of every term by a response of few values
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Crossing = tuple[frozenset[str], bool]
 def table_cells(design: Design, first: int, cov_params: bool = False) -> tuple[Cell, ...]:
     """The cells of those tables, numbered from `first` in the plan. Raises SpecError where they are too many.
 
-    A level that nobody has excuses its groups, as in a table.
+    A level that nobody has excuses its groups, as in a table, and so does a value of the response that nobody has, unless of two.
     """
     divided = {grouping.column.name: grouping for grouping in design.groupings()}
     terms = _largest((_names(design.groupings(term)), False) for term in design.terms)
@@ -39,7 +40,10 @@ def table_cells(design: Design, first: int, cov_params: bool = False) -> tuple[C
     # Each of these has four cells or more, and one that is part of another is rare: enough to end before they are compared.
     crossings = _largest(found, counted=terms) if len(found) <= MOST_CELLS else []
     tables = [([divided[name] for name in divided if name in names], outcome) for names, outcome in crossings]
-    if len(found) > MOST_CELLS or sum(_size(table) * (1 + outcome) for table, outcome in tables) > MOST_CELLS:
+    if (
+        len(found) > MOST_CELLS
+        or sum(_size(table) * (len(design.response_cells) if outcome else 1) for table, outcome in tables) > MOST_CELLS
+    ):
         advice = "Leave cov_params out, use" if cov_params else "Use"
         raise SpecError(f"The model divides people into more than {MOST_CELLS} groups. {advice} fewer factors, or merge levels.")
     margins: list[Cell] = []
@@ -56,13 +60,13 @@ def _crossings(
     design: Design, divided: Mapping[str, Grouping], terms: Sequence[frozenset[str]], cov_params: bool
 ) -> Iterable[Crossing]:
     """`terms`: the columns by which each term divides people, those within another one's left out."""
-    everything, two_valued = frozenset(divided), bool(design.response_cells)
+    everything, few_values = frozenset(divided), bool(design.response_cells)
     undivided = [c for meaning in design._meanings.values() for c in meaning.columns if c.name not in divided]
-    if not undivided and two_valued and everything and len(design.names) >= _size(divided.values()):
+    if not undivided and few_values and everything and len(design.names) >= _size(divided.values()):
         yield everything, True
     if cov_params or all(column.values is not None for column in undivided):
         yield from ((left | right, False) for left, right in itertools.combinations(terms, 2))
-        yield from ((names, True) for names in terms if two_valued and names)
+        yield from ((names, True) for names in terms if few_values and names)
 
 
 def _largest(crossings: Iterable[Crossing], counted: Sequence[Crossing] = ()) -> list[Crossing]:
@@ -89,7 +93,10 @@ def _cells(crossed: Sequence[Grouping], outcomes: Sequence[Cell], index: Mapping
         labels, members = [g.labels[k] for g, k in picked], [g.members(k) for g, k in picked]
         excuse = tuple(index[g.column.name, k] for g, k in picked if g.factor is not None)
         if outcomes:
-            cells += [Cell("; ".join([*labels, each.label]), _all([*members, each.members]), excuse) for each in outcomes]
+            cells += [
+                Cell("; ".join([*labels, each.label]), _all([*members, each.members]), excuse + each.absent_if)
+                for each in outcomes
+            ]
         else:
             cells.append(Cell("; ".join(labels), _all(members), excuse))
     return cells

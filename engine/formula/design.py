@@ -7,7 +7,7 @@ bounds it; a continuous response likewise as (y - response_center) / response_sc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +54,8 @@ class Design:
     response_binary: bool  # its values are 0 and 1
     terms: tuple[Term, ...]
     cells: tuple[Cell, ...]  # of the predictors
-    response_cells: tuple[Cell, ...]  # of a two-valued response, however it is written; never excused. Empty for any other
+    response_cells: tuple[Cell, ...]  # a response's values where they are few, numbered after `cells`; of two, never excused
+    zero_cells: tuple[Cell, ...]  # of a count of more values, numbered alike: who has 0, and who has more
     _layout: tuple[DesignColumn, ...] = field(repr=False)
     _meanings: Meaning = field(repr=False)
     _response: Numeric | Factor | None = field(repr=False)
@@ -82,6 +83,7 @@ class Design:
         y_center, y_scale = (
             (0.0, 1.0) if response is None or binary else _scaling(response_interval(response), intercept is not None)
         )
+        cells = count_cells([[meanings[factor.expr] for factor in term.factors if factor.expr in meanings] for term in terms])
         return cls(
             formula=canonical(response_name, terms),
             response_name=response_name,
@@ -94,8 +96,9 @@ class Design:
             response_scale=y_scale,
             response_binary=binary,
             terms=_slices(layout, meanings),
-            cells=count_cells([[meanings[factor.expr] for factor in term.factors if factor.expr in meanings] for term in terms]),
-            response_cells=_response_cells(response),
+            cells=cells,
+            response_cells=_response_cells(response, len(cells)),
+            zero_cells=_zero_cells(response, len(cells)),
             _layout=tuple(columns),
             _meanings=meanings,
             _response=response,
@@ -263,8 +266,37 @@ def _is_binary(response: Numeric | Factor) -> bool:
     return column.pair is not None and sorted(response.evaluate(pd.DataFrame({column.name: column.pair}))) == [0.0, 1.0]
 
 
-def _response_cells(response: Numeric | Factor | None) -> tuple[Cell, ...]:
-    """Who has either value of a two-valued response; an expression of a column is known where the column is."""
-    if response is None or not (isinstance(response, Factor) or response.columns[0].pair):
+def _response_cells(response: Numeric | Factor | None, first: int) -> tuple[Cell, ...]:
+    """Who has each value of a response of few, numbered from `first`; an expression of a column is known where the column is.
+
+    A coefficient is made of sums of the response over groups, and sums of few values tell who has which. A value that nobody has
+    is excused, as in a description, but not one of two.
+    """
+    from engine.analyses.base import Cell
+
+    if response is None or not (isinstance(response, Factor) or response.columns[0].few):
         return ()
-    return tuple(replace(cell, absent_if=()) for cell in count_cells([[response]]))
+    grouping = Grouping(response if isinstance(response, Factor) else None, response.columns[0])
+    excused = len(grouping.labels) > 2
+    return tuple(
+        Cell(label, grouping.members(group), (first + group,) if excused else ()) for group, label in enumerate(grouping.labels)
+    )
+
+
+def _zero_cells(response: Numeric | Factor | None, first: int) -> tuple[Cell, ...]:
+    """Who has 0, and who has more, of a count that is none of few values: where all but a few have 0, sums are about the few."""
+    from engine.analyses.base import Cell
+
+    if response is None or isinstance(response, Factor):
+        return ()
+    column = response.columns[0]
+    if column.few or column.type != "integer" or column.limits[0] != 0:
+        return ()
+
+    def more(batch: Batch) -> np.ndarray:
+        return batch.once((column.name, "more than 0"), lambda: np.asarray(batch.frame[column.name].to_numpy(np.float64) > 0))
+
+    def none(batch: Batch) -> np.ndarray:
+        return batch.once((column.name, "0"), lambda: np.asarray(batch.frame[column.name].to_numpy(np.float64) == 0))
+
+    return (Cell(f"{column.name} = 0", none, (first,)), Cell(f"{column.name} > 0", more, (first + 1,)))

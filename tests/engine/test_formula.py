@@ -223,6 +223,45 @@ def test_a_function_of_a_two_valued_column_has_its_cells(response: str) -> None:
     assert design.response_binary is (response in ("sqrt(dead)", "I(1 - dead)"))
 
 
+COUNTS = Dictionary.parse(
+    {
+        "columns": {
+            "few": {"type": "integer", "bounds": [0, 4]},
+            "listed": {"type": "integer", "bounds": [1, 7], "levels": [1, 3, 7]},
+            "many": {"type": "integer", "bounds": [0, 5]},
+            "from_one": {"type": "integer", "bounds": [1, 90]},
+            "measured": {"type": "number", "bounds": [0, 5]},
+            "female": {"type": "binary"},
+        }
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("response", "values", "zero"),
+    [
+        ("few", [f"few = {value}" for value in range(5)], []),
+        ("log1p(few)", [f"few = {value}" for value in range(5)], []),
+        ("listed", [f"listed = {value}" for value in (1, 3, 7)], []),
+        ("many", [], ["many = 0", "many > 0"]),
+        ("sqrt(many)", [], ["many = 0", "many > 0"]),
+        ("from_one", [], []),
+        ("measured", [], []),
+    ],
+)
+def test_a_response_of_few_values_has_a_cell_for_each_and_any_other_count_two(
+    response: str, values: list[str], zero: list[str]
+) -> None:
+    design = Design.compile(f"{response} ~ female", COUNTS)
+    assert [cell.label for cell in design.response_cells] == values
+    assert [cell.label for cell in design.zero_cells] == zero
+    for place, cell in enumerate((*design.response_cells, *design.zero_cells), len(design.cells)):
+        assert cell.absent_if == (place,)  # excused where nobody has it
+    batch = Batch(pd.DataFrame({"many": [0.0, 3.0]}), None, np.arange(2, dtype=np.uint64))
+    for cell in design.zero_cells:
+        assert cell.members(batch).tolist() == [cell.label == "many = 0", cell.label == "many > 0"]
+
+
 def test_cells_are_levels_zeros_and_ones_and_their_combinations() -> None:
     design = Design.compile("dead ~ age + race*female + old:age + centre", DICTIONARY)
     labels = {cell.label: cell for cell in design.cells}

@@ -14,7 +14,7 @@ from engine.analyses.shared_families import SharedPoisson
 from engine.data.frame_source import FrameSource
 from engine.dictionary import Dictionary
 from engine.dry_run import plan_ranges, run_in_clear
-from engine.errors import NotEstimable, SpecError
+from engine.errors import NotEstimable, RefusedByDisclosureRules, SpecError
 from engine.party.gate import COUNTS, declared
 from tests.engine.analyses.studies import LOOSE, analysis_of, ask, ask_set, bands_of, largest, split
 
@@ -117,6 +117,80 @@ def test_means_beyond_what_the_dictionary_allows_end_the_job(monkeypatch: pytest
         ask(split(synthetic()), {"columns": COLUMNS}, "poisson", formula="visits ~ x + b")
 
 
+FEW = COLUMNS | {"visits": {"type": "integer", "bounds": [0, 3]}}
+
+
+def few_visits(ones: tuple[int, int], twos: tuple[int, int]) -> pd.DataFrame:
+    """So many people with one visit and with two, where b is 0 and where it is 1; 300 of each b. Nobody has three."""
+    frame = pd.DataFrame({"x": np.random.default_rng(3).normal(50, 10, 600).clip(0, 100), "b": np.repeat([0, 1], 300)})
+    visits = [np.repeat([1, 2, 0], [one, two, 300 - one - two]) for one, two in zip(ones, twos, strict=True)]
+    return frame.assign(twice=2 * frame.x, visits=np.concatenate(visits), none_in_b=0)
+
+
+ANALYSES = [("poisson", {"disclosure": mode}) for mode in MODES] + [("ols", {})]
+
+
+@pytest.mark.parametrize(("analysis", "fields"), ANALYSES)
+@pytest.mark.parametrize(
+    ("ones", "twos", "formula", "given"),
+    [
+        ((20, 20), (10, 10), "visits ~ b", True),
+        ((20, 20), (10, 9), "visits ~ b", False),
+        ((20, 9), (10, 10), "visits ~ b", False),
+        ((20, 20), (10, 9), "visits ~ b + x", True),  # groups by a measurement tell no group's sum
+        ((20, 20), (6, 4), "visits ~ b + x", True),
+        ((20, 20), (5, 4), "visits ~ b + x", False),
+        ((5, 5), (0, 0), "visits ~ x", True),
+        ((3, 2), (0, 0), "visits ~ b", False),
+    ],
+)
+def test_each_value_of_a_response_of_few_obeys_the_table_rule(
+    ones: tuple[int, int], twos: tuple[int, int], formula: str, given: bool, analysis: str, fields: dict[str, str]
+) -> None:
+    frames = split(few_visits(ones, twos))
+    if given:
+        assert ask(frames, {"columns": FEW}, analysis, formula=formula, **fields).nobs == 600
+    else:
+        with pytest.raises(RefusedByDisclosureRules):
+            ask(frames, {"columns": FEW}, analysis, formula=formula, **fields)
+
+
+def test_where_a_regression_is_refused_for_a_value_a_description_is() -> None:
+    for ones, twos, given in (((20, 20), (10, 10), True), ((20, 20), (10, 9), False), ((3, 2), (0, 0), False)):
+        frames = split(few_visits(ones, twos))
+        if given:
+            assert ask(frames, {"columns": FEW}, "describe", columns=("visits",), by="b").nobs == 600
+        else:
+            with pytest.raises(RefusedByDisclosureRules):
+                ask(frames, {"columns": FEW}, "describe", columns=("visits",), by="b")
+
+
+def test_the_likelihood_of_a_response_of_few_values_is_given_from_any_number_of_people() -> None:
+    """Whose frequencies obey the rule for table cells."""
+    frame = few_visits((20, 20), (10, 10))
+    found, truth = ask(split(frame), {"columns": FEW}, "poisson", formula="visits ~ b"), reference("visits ~ b", frame)
+    assert found.llf == pytest.approx(truth.llf, abs=COARSE)
+
+
+@pytest.mark.parametrize(("analysis", "fields"), ANALYSES)
+@pytest.mark.parametrize(
+    ("positive", "given"), [(9, False), (10, True), (590, True), (591, False), (600, True)], ids=lambda value: str(value)
+)
+def test_who_has_a_count_of_zero_and_who_has_more_are_groups(
+    positive: int, given: bool, analysis: str, fields: dict[str, str]
+) -> None:
+    frame = synthetic()
+    chosen = np.random.default_rng(4).permutation(600)[:positive]
+    frame["visits"] = 0
+    frame.loc[chosen, "visits"] = np.random.default_rng(5).integers(1, 5, positive)
+    columns = COLUMNS | {"visits": {"type": "integer", "bounds": [0, 20]}}
+    if given:
+        assert ask(split(frame), {"columns": columns}, analysis, formula="visits ~ x", **fields).nobs == 600
+    else:
+        with pytest.raises(RefusedByDisclosureRules):
+            ask(split(frame), {"columns": columns}, analysis, formula="visits ~ x", **fields)
+
+
 WITHHELD = ("llf", "llnull", "aic", "bic", "prsquared", "deviance", "null_deviance")
 
 
@@ -145,6 +219,7 @@ def test_sums_that_would_tell_how_often_y_takes_each_value_are_withheld(people: 
 def test_the_sums_open_coarsely_or_as_zeros(people: int, withheld: int, mode: str) -> None:
     """What reaches the researcher, before anything is made of it."""
     frame, dictionary = synthetic(people), Dictionary.parse({"columns": COLUMNS})
+    frame["visits"] += 1  # a few without any would be a small group
     frames = split(frame)
     question = analysis_of(dictionary, "poisson", bands=bands_of(frames), formula="visits ~ x", disclosure=mode)
     opened = run_in_clear(question, [FrameSource(each, dictionary) for each in frames], LOOSE)
