@@ -24,9 +24,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.analyses.clamping import clamped
 from engine.analyses.base import Statistic
 from engine.analyses.bits import negation
+from engine.analyses.clamping import clamped
 from engine.analyses.families import Family
 from engine.analyses.moments import Symmetric
 from engine.analyses.normalise import declare_count, declare_sum, scaled, secret_factor_and_empty
@@ -79,7 +79,7 @@ def declared(model: Model) -> tuple[Declared, ...]:
 
 
 def own_polynomial(model: Model, family: Family, z: np.ndarray, y: np.ndarray) -> dict[str, Statistic]:
-    """LOCAL: the sums of a hospital's own fit, over rows z (rows, d) in [-1, 1]. The information matrix is exactly semidefinite."""
+    """LOCAL: the sums of a hospital's own fit, over rows z (rows, d) in [-1, 1]. `information` is exactly semidefinite."""
     eta = z @ own_fit(family, z, y)
     weight, slope, residual = family.weight(eta), family.slope(eta), family.residual(eta, y)
     upper, w, r = Symmetric(model.size).rows_columns, family.weight_log2, family.residual_log2
