@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-MIB = 1 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -236,14 +236,14 @@ class HiddenFit:
         products = replace(products, frac=products.frac + r)  # divided by N
         sums = mpc.bounded(mpc.mul(products, start.power, frac=LARGE_FRAC), ONE + ONE // 1024, PEAK)
         hessian, gradient = sums[:, :d], held.score - sums[:, d:]
-        absent = self._absent_diagonal(mpc, start)
+        absent = self.model.absent_columns_of_all(mpc, start.absent)
         start_from = precondition(mpc, start.gram_inverse, hessian, absent, gradient, family.negative_log2)
         coupled = improve(mpc, start_from, family.steps)
         return Evaluation(gamma, folded, mean, products[:, d:], hessian, gradient, coupled)
 
     def _final(self, mpc: Engine, held: Held, at: Evaluation) -> Step:
         model, d = self.model, self.model.size
-        absent = self._absent_diagonal(mpc, held.start)
+        absent = self.model.absent_columns_of_all(mpc, held.start.absent)
         X, singular = inverse_of(mpc, improve(mpc, at.coupled, POLISH), at.hessian, absent)
         step = self._in_units_of_gamma(mpc, mpc.matmul(X, at.gradient, frac=LARGE_FRAC))
         short = self._budget(mpc, held, RUNS_AWAY_LOG2) - self._size(mpc, held, step)
@@ -284,15 +284,6 @@ class HiddenFit:
         """2^log2 P / N at 64 bits, (1,): what `_size` is compared with, to hold sum (z's)^2 against 2^log2."""
         power = mpc.shift_left(held.start.power, LARGE_FRAC + log2 - self.model.rows_log2)
         return replace(mpc.reshape(power, (1,)), frac=LARGE_FRAC)
-
-    def _absent_diagonal(self, mpc: Engine, start: Start) -> Secret | None:
-        """1 for columns that are zero everywhere, (d,)."""
-        if start.absent is None:
-            return None
-        zero = mpc.constant(np.zeros(1, dtype=np.int64), frac=0)
-        place = np.full(self.model.size, len(self.model.droppable))
-        place[self.model.droppable] = np.arange(len(self.model.droppable))
-        return mpc.concat([start.absent, zero])[place]
 
     def _fit(self, mpc: Engine, held: Held, at: Evaluation, step: Secret) -> Secret:
         """sum (y eta - b(eta)) / N at gamma + step, to second order: at gamma, and s'g / 2 more."""

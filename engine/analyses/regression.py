@@ -138,11 +138,18 @@ class Model:
         """M with 1 on the diagonal of columns that are zero everywhere: their coefficients become 0, the others' stay."""
         if absent is None:
             return M
-        zero = mpc.constant(np.zeros(1, dtype=np.int64), frac=0)
         place = np.full((self.size, self.size), len(self.droppable))
         place[self.droppable, self.droppable] = np.arange(len(self.droppable))
-        ones = mpc.rescale_up(mpc.concat([absent, zero])[place], M.frac)
+        ones = mpc.rescale_up(_and_zero(mpc, absent)[place], M.frac)
         return mpc.bounded(M + ones, M.bound, "a column that is zero everywhere has 0 on the diagonal")
+
+    def absent_columns_of_all(self, mpc: Engine, absent: Secret | None) -> Secret | None:
+        """`absent`, of the droppable columns, as 0 or 1 for every column, (d,)."""
+        if absent is None:
+            return None
+        place = np.full(self.size, len(self.droppable))
+        place[self.droppable] = np.arange(len(self.droppable))
+        return _and_zero(mpc, absent)[place]
 
     @cached_property
     def intercept_row(self) -> tuple[np.ndarray, float]:
@@ -221,6 +228,11 @@ class Model:
         if len(self.droppable):
             absent[self.droppable] = values["absent"].astype(bool)
         return absent
+
+
+def _and_zero(mpc: Engine, absent: Secret) -> Secret:
+    """With a 0 behind, for all that is not droppable."""
+    return mpc.concat([absent, mpc.constant(np.zeros(1, dtype=np.int64), frac=0)])
 
 
 def tight_inverse(mpc: Engine, X: Secret) -> Secret:

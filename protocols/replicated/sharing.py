@@ -38,15 +38,6 @@ def of_public(me: int, elements: np.ndarray) -> Shares:
     return Shares(elements if me == 0 else nothing, elements if me == 2 else nothing)
 
 
-def add_component(me: int, x: Shares, component: int, addend: np.ndarray) -> Shares:
-    """x plus a value that the two holders of one component know: only they act. Local."""
-    if me == component:
-        return Shares(native.add(x.own, addend), x.next)
-    if after(me) == component:
-        return Shares(x.own, native.add(x.next, addend))
-    return x
-
-
 def reconstruct(additive: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
     """The value of three additive shares (the researcher does this with `release_share`s; tests do it too)."""
     return native.add(native.add(additive[0], additive[1]), additive[2])
