@@ -7,20 +7,21 @@ from cffi import FFI
 HERE = Path("native/src")  # relative, as setuptools wants it: builds run from the folder of setup.py
 SOURCES = sorted(str(path) for path in HERE.glob("*.c"))
 HEADERS = sorted(str(path) for path in HERE.glob("*.h"))
+HEADER_CONTRACTS = ("kernels.h",)  # what Python can call, in this order
 COMPILE_ARGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 
 
 def declarations() -> str:
-    """The part of kernels.h that cffi reads."""
-    text = (HERE / "kernels.h").read_text(encoding="utf-8")
-    return text.split("/* cffi: begin */")[1].split("/* cffi: end */")[0]
+    """What cffi reads: the part of each contract between its two markers."""
+    texts = [(HERE / name).read_text(encoding="utf-8") for name in HEADER_CONTRACTS]
+    return "".join(text.split("/* cffi: begin */")[1].split("/* cffi: end */")[0] for text in texts)
 
 
 ffibuilder = FFI()
 ffibuilder.cdef(declarations())
 ffibuilder.set_source(
     "native._kernels",
-    '#include "kernels.h"',
+    "".join(f'#include "{name}"\n' for name in HEADER_CONTRACTS),
     sources=SOURCES,
     depends=HEADERS,
     include_dirs=[str(HERE)],

@@ -4,17 +4,31 @@
 #include <string.h>
 
 static const kernel_forms PORTABLE = {
-    "portable", aes_blocks_portable, to_planes_portable, from_planes_portable, matmul_block_portable, row_names_fold_portable,
+    .name = "portable",
+    .aes_blocks = aes_blocks_portable,
+    .to_planes = to_planes_portable,
+    .from_planes = from_planes_portable,
+    .matmul_block = matmul_block_portable,
+    .row_names_fold = row_names_fold_portable,
 };
 
 #if defined(__x86_64__)
 /* AVX2 has no wide enough multiplication: its matrix product is the portable one. */
 static const kernel_forms AVX2 = {
-    "avx2", aes_blocks_avx2, to_planes_avx2, from_planes_avx2, matmul_block_portable, row_names_fold_avx2,
+    .name = "avx2",
+    .aes_blocks = aes_blocks_avx2,
+    .to_planes = to_planes_avx2,
+    .from_planes = from_planes_avx2,
+    .matmul_block = matmul_block_portable,
+    .row_names_fold = row_names_fold_avx2,
 };
 static const kernel_forms AVX512IFMA = {
-    "avx512ifma", aes_blocks_avx512ifma, to_planes_avx512ifma, from_planes_avx512ifma, matmul_block_avx512ifma,
-    row_names_fold_avx512ifma,
+    .name = "avx512ifma",
+    .aes_blocks = aes_blocks_avx512ifma,
+    .to_planes = to_planes_avx512ifma,
+    .from_planes = from_planes_avx512ifma,
+    .matmul_block = matmul_block_avx512ifma,
+    .row_names_fold = row_names_fold_avx512ifma,
 };
 static const kernel_forms *const FORMS[] = {&AVX512IFMA, &AVX2, &PORTABLE};
 
@@ -26,7 +40,7 @@ static int machine_runs(const kernel_forms *forms)
             && __builtin_cpu_supports("vaes");
     }
     if (forms == &AVX2) {
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("aes");
     }
     return 1;
 }

@@ -11,7 +11,7 @@ import native
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "native" / "src"
-DRIVER = Path(__file__).with_name("driver.c")
+DRIVERS = sorted(Path(__file__).parent.glob("driver*.c"))
 COMPILER = shutil.which("gcc") or shutil.which("clang")
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 def build(folder: Path, *flags: str) -> Path:
     """The driver with all kernels, or a skip when these flags do not link here."""
     program = folder / "driver"
-    files = [str(DRIVER), *map(str, sorted(SOURCES.glob("*.c")))]
+    files = [*map(str, DRIVERS), *map(str, sorted(SOURCES.glob("*.c")))]
     command = [str(COMPILER), "-std=c11", "-g", *flags, f"-I{SOURCES}", *files, "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -36,10 +36,16 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_driver_calls_every_kernel() -> None:
-    header = (SOURCES / "kernels.h").read_text(encoding="utf-8")
-    names = re.findall(r"^[a-z]\S*(?: char)? \*?(\w+)\(", header.split("/* cffi: begin */")[1], re.MULTILINE)
+    names = re.findall(r"^[a-z]\S*(?: char)? \*?(\w+)\(", contracts(), re.MULTILINE)
     assert len(names) > 25
-    assert [name for name in names if f"{name}(" not in DRIVER.read_text(encoding="utf-8")] == []
+    calls = "".join(driver.read_text(encoding="utf-8") for driver in DRIVERS)
+    assert [name for name in names if f"{name}(" not in calls] == []
+
+
+def contracts() -> str:
+    """The declarations of every header that has some for Python."""
+    headers = [path.read_text(encoding="utf-8") for path in sorted(SOURCES.glob("*.h"))]
+    return "".join(text.split("/* cffi: begin */")[1] for text in headers if "/* cffi: begin */" in text)
 
 
 @pytest.fixture(scope="module")
