@@ -7,16 +7,17 @@ ring does. Ours and the peers' runs alternate; the ratio is that of the fastest 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import native
-from benchmarks import memory, table, work
+from benchmarks import table, work
+from benchmarks.alternate import alternate
+from benchmarks.clock import timed
 from benchmarks.peers import Peer, Skipped
 from benchmarks.table import Row
 from native import _load
@@ -65,42 +66,19 @@ def measure(
 
 
 Size = tuple[int, int, int]
-Runs = list[Row]
 
 
 def _compared(
     name: str, kernel: Kernel, size: Size, isas: Sequence[str], repeat: int, peers: Sequence[Peer], beside: bool
 ) -> Iterator[Row]:
-    rivals = _rivals(name, kernel, size, peers) if beside else {}
     given = kernel.inputs(np.random.default_rng([work.SEED, *size]), *size)
-    ours: dict[str, Runs] = {isa: [] for isa in isas}
-    theirs: dict[str, Runs] = {rival: [] for rival in rivals}
-    _warm(kernel, given, isas, rivals)
-    for _ in range(repeat):
-        for isa, runs in ours.items():
-            _load.select(isa)
-            runs.append(_once(name, isa, kernel, size, given))
-        for rival, run in rivals.items():
-            found = run()
-            if found is not None:
-                theirs[rival].append(found)
-    for place, runs in enumerate(ours.values()):
-        ratios = {f"ratio_to_{rival}": table.ratio(runs, found) for rival, found in theirs.items()} if place == 0 else {}
-        yield {**table.middle(runs), **ratios}
-    yield from (table.middle(found) for found in theirs.values() if found)
-
-
-def _warm(kernel: Kernel, given: tuple[Any, ...], isas: Sequence[str], rivals: Mapping[str, Callable[[], Row | None]]) -> None:
-    """Untimed: whoever runs first would pay for the memory that all others find mapped."""
-    for isa in isas:
-        _load.select(isa)
-        kernel.run(*given)
-    for run in rivals.values():
-        run()
+    ours = {isa: partial(_once, name, isa, kernel, size, given) for isa in isas}
+    yield from alternate(ours, _rivals(name, kernel, size, peers) if beside else {}, repeat, ratios_of=1)
 
 
 def _once(name: str, isa: str, kernel: Kernel, size: Size, given: tuple[Any, ...]) -> Row:
-    seconds, peak, answer = _timed(lambda: kernel.run(*given))
+    _load.select(isa)
+    seconds, peak, answer = timed(lambda: kernel.run(*given))
     n, d, limbs = size
     return _row(
         name,
@@ -118,17 +96,6 @@ def _once(name: str, isa: str, kernel: Kernel, size: Size, given: tuple[Any, ...
 def _row(name: str, engine: str, mode: str, size: Size, **fields: Any) -> Row:
     fixed = {"mode": mode, "parties": 1, "n": size[0], "d": size[1], "rounds": 0, "bytes_sent": 0}
     return table.row(name, engine, **fixed, joint_seconds=fields["seconds"], error_unit=table.MISMATCHES, **fields)
-
-
-def _timed(run: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
-    """(seconds, MiB, answer); runs of less than a millisecond are repeated, and the median counts."""
-    memory.reset_peak()
-    each: list[float] = []
-    while not each or (sum(each) < 1e-3 and len(each) < 1000):
-        began = time.perf_counter()
-        answer = run()
-        each.append(time.perf_counter() - began)
-    return median(each), memory.peak_mib(), answer
 
 
 # -- rivals -----------------------------------------------------------------------------------------------------------------
@@ -151,12 +118,12 @@ def _rivals(name: str, kernel: Kernel, size: Size, peers: Sequence[Peer]) -> dic
     def speed(found: Row) -> Row:
         return {**found, "throughput": kernel.amount(*size) / found["seconds"], "unit": kernel.unit}
 
-    return {"numpy": lambda: speed(_numpy(name, size)), **{peer.name: of(peer) for peer in peers if peer.parties == 1}}
+    return {"numpy": lambda: speed(_numpy(name, size)), **{peer.name: of(peer) for peer in peers if peer.name == "torch"}}
 
 
 def _numpy(name: str, size: Size) -> Row:
     left, right = work.words_to_multiply(name, size[0], size[1])
-    seconds, peak, product = _timed(lambda: left @ right)
+    seconds, peak, product = timed(lambda: left @ right)
     return _row(name, "numpy", "Z_2^64", size, seconds=seconds, peak_rss=peak, error=work.wrong_words(left, right, product))
 
 
@@ -170,7 +137,7 @@ def _openssl(size: Size) -> Row:
         stream.update_into(zeros, stream_out)
         return np.frombuffer(stream_out, np.uint8)
 
-    seconds, peak, found = _timed(run)
+    seconds, peak, found = timed(run)
     wrong = float(np.count_nonzero(found[:16] != native.aes_ctr(KEY, 0, 16)))
     amount = {"throughput": size[0] / seconds / 1e9, "unit": GB}
     return _row("aes ctr", "openssl", "bytes", size, seconds=seconds, peak_rss=peak, error=wrong, **amount)

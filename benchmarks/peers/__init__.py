@@ -20,8 +20,14 @@ from benchmarks.table import Row
 from benchmarks.trio import Trio, WorkFailed, together
 
 NAMES = ("crypten", "spu", "mpyc")
-MODES = {"crypten": "64-bit ring, dealer", "spu": "64-bit ring, ABY3", "mpyc": "prime field, Shamir", "torch": "64-bit ring"}
-PROCESSES = {"torch": 1}  # where it is not three
+MODES = {
+    "crypten": "64-bit ring, dealer",
+    "spu": "64-bit ring, ABY3",
+    "mpyc": "prime field, Shamir",
+    "torch": "64-bit ring",
+    "tenseal": "SEAL",
+}
+PROCESSES = {"torch": 1, "tenseal": 1}  # where it is not three
 FRACTION = 500  # of the rows, for the first look at how long a work takes
 FIRST_ROWS = 200  # at least
 START_SECONDS = 60.0
@@ -67,10 +73,11 @@ class Peer:
             return Skipped(f"would take about {expected:.0f} s: {best[0]:.2g} s for {small} rows, {best[1]:.2g} s for {larger}")
         return None
 
-    def run(self, name: str, n: int, d: int) -> Row | Skipped:
-        """One repetition."""
+    def run(self, name: str, n: int, d: int, **details: Any) -> Row | Skipped:
+        """One repetition. `details` go to the worker with the rest."""
         try:
-            answer = together(self._started().ask(timeout=START_SECONDS + MARGIN * self._limit, work=name, n=n, d=d))
+            limit = START_SECONDS + MARGIN * self._limit
+            answer = together(self._started().ask(timeout=limit, work=name, n=n, d=d, **details))
         except WorkFailed as failure:
             self.close()
             return Skipped(str(failure))

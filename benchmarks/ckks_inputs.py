@@ -1,0 +1,41 @@
+"""What CKKS is measured at, ours and SEAL's alike: vectors with a fixed seed, and the answers in the clear.
+
+NumPy only: a peer's interpreter imports this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+SEED = 20260103
+SCALE_BITS = 40
+STEP = 1  # slots that a rotation moves by, to the left
+
+Vectors = tuple[np.ndarray, np.ndarray]
+
+
+def vectors(degree: int) -> Vectors:
+    """Two real vectors in [-1, 1], a number for each slot."""
+    rng = np.random.default_rng([SEED, degree])
+    return rng.uniform(-1, 1, degree // 2), rng.uniform(-1, 1, degree // 2)
+
+
+CLEAR: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "ckks encode": lambda x, y: x,
+    "ckks decode": lambda x, y: x,
+    "ckks encrypt": lambda x, y: x,
+    "ckks decrypt": lambda x, y: x,
+    "ckks add": lambda x, y: x + y,
+    "ckks times plain": lambda x, y: x * y,
+    "ckks multiply": lambda x, y: x * y,
+    "ckks rotate": lambda x, y: np.roll(x, -STEP),
+    "ckks wire": lambda x, y: x,
+}
+"""What each operation's decrypted answer is compared with, every slot."""
+
+
+def error(name: str, degree: int, found: np.ndarray) -> float:
+    """The largest difference from the clear."""
+    return float(np.max(np.abs(np.asarray(found)[: degree // 2] - CLEAR[name](*vectors(degree)))))
