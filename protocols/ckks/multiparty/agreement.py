@@ -54,7 +54,7 @@ def require_same(session: Session, *parts: bytes | np.ndarray) -> None:
     """Everybody holds the same bytes, or nobody goes on. One round between all members. Raises PeerMisbehaved."""
     digest = hashlib.sha256(b"unseen joint keys v1\0" + session.id)
     for part in parts:
-        data = memoryview(part).cast("B")
+        data = memoryview(part) if isinstance(part, bytes) else part.data.cast("B")
         digest.update(data.nbytes.to_bytes(8, "little"))
         digest.update(data)
     mine = digest.digest()
