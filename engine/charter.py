@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -70,16 +70,16 @@ class Floors(BaseModel):
     parameters_share: float = Field(default=0.1, gt=0, le=0.5)
 
 
-class Charter(BaseModel):
-    """The agreement. `analyses` and `steps` say what may be asked at all; a hospital's policy may allow less."""
+class Terms(BaseModel):
+    """What a study agrees on beside its members. `analyses` and `steps` say what may be asked at all; a hospital's policy may
+    allow less."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1] = 1
     title: str = Field(min_length=1, max_length=200)
-    members: tuple[Member, ...]
     compute: tuple[str, str, str]
-    analyses: tuple[str, ...]
+    analyses: tuple[str, ...] = Field(min_length=1)
     engines: tuple[str, ...] = ("replicated",)
     steps: bool = False
     floors: Floors = Floors()
@@ -87,19 +87,9 @@ class Charter(BaseModel):
     dictionary: dict[str, Any]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Charter:
-        names = [m.name for m in self.members]
-        if len(set(names)) != len(names):
-            raise ValueError("two members have the same name")
-        computing = {m.name for m in self.members if "compute" in m.roles}
-        if computing != set(self.compute) or len(computing) != 3:
-            raise ValueError("exactly the three members listed in `compute` carry the role compute")
-        if any(m.address is None for m in self.members if set(m.roles) & {"hospital", "compute"}):
-            raise ValueError("every hospital and compute party needs an address")
-        if len(self.hospitals) > MAX_HOSPITALS:
-            raise ValueError(f"a study may have at most {MAX_HOSPITALS} hospitals")
-        if len(self.hospitals) < self.floors.hospitals:
-            raise ValueError("fewer hospitals than the floor `hospitals` asks for")
+    def _possible(self) -> Terms:
+        if len(set(self.compute)) != 3:
+            raise ValueError("`compute` names three different members")
         if "plaintext" in self.engines:
             raise ValueError("the plaintext engine computes in the clear and is for tests only")
         return self
@@ -107,6 +97,28 @@ class Charter(BaseModel):
     @cached_property
     def parsed_dictionary(self) -> Dictionary:
         return Dictionary.parse(self.dictionary)
+
+
+class Charter(Terms):
+    """The agreement: terms, and the members who sign them."""
+
+    members: tuple[Member, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Charter:
+        names = [m.name for m in self.members]
+        if len(set(names)) != len(names):
+            raise ValueError("two members have the same name")
+        computing = {m.name for m in self.members if "compute" in m.roles}
+        if computing != set(self.compute):
+            raise ValueError("exactly the three members listed in `compute` carry the role compute")
+        if any(m.address is None for m in self.members if set(m.roles) & {"hospital", "compute"}):
+            raise ValueError("every hospital and compute party needs an address")
+        if len(self.hospitals) > MAX_HOSPITALS:
+            raise ValueError(f"a study may have at most {MAX_HOSPITALS} hospitals")
+        if len(self.hospitals) < self.floors.hospitals:
+            raise ValueError("fewer hospitals than the floor `hospitals` asks for")
+        return self
 
     @property
     def hospitals(self) -> tuple[str, ...]:
@@ -146,14 +158,26 @@ class Charter(BaseModel):
         return canonical.digest(self.to_bytes())
 
 
+Agreed = TypeVar("Agreed", bound=Terms)
+
+
 def parse(document: Mapping[str, Any]) -> Charter:
-    """A Charter from its JSON tree. Raises CharterError naming the field."""
+    """A Charter from its JSON tree. Raises CharterError naming the field, DictionaryError."""
+    return _parsed(Charter, document)
+
+
+def parse_terms(document: Mapping[str, Any]) -> Terms:
+    """Terms from the same tree without `members`. Raises CharterError naming the field, DictionaryError."""
+    return _parsed(Terms, document)
+
+
+def _parsed(kind: type[Agreed], document: Mapping[str, Any]) -> Agreed:
     try:
-        charter = Charter.model_validate(document)
-        charter.parsed_dictionary  # noqa: B018  a charter with a wrong dictionary is a wrong charter
+        agreed = kind.model_validate(document)
     except ValidationError as error:
         raise CharterError(f"the charter is not well formed: {canonical.fields_of(error)}") from None
-    return charter
+    agreed.parsed_dictionary  # noqa: B018  a charter with a wrong dictionary is a wrong charter
+    return agreed
 
 
 def load(path: Path) -> Charter:
@@ -174,6 +198,10 @@ def load(path: Path) -> Charter:
 
 def save(path: Path, charter: Charter, signatures: Mapping[str, bytes]) -> None:
     """Write the charter with its members' signatures, each `canonical.sign(key, DOMAIN, charter.to_bytes())`."""
+    write_envelope(path, charter.model_dump(mode="json"), signatures)
+
+
+def write_envelope(path: Path, document: Mapping[str, Any], signatures: Mapping[str, bytes]) -> None:
+    """A charter file, whatever stage it is at."""
     signed = {name: base64.b64encode(signature).decode() for name, signature in signatures.items()}
-    envelope = {"charter": charter.model_dump(mode="json"), "signatures": signed}
-    path.write_text(json.dumps(envelope, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"charter": document, "signatures": signed}, indent=1, sort_keys=True) + "\n", encoding="utf-8")

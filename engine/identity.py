@@ -59,6 +59,24 @@ def load(name: str, folder: Path) -> Identity:
         raise ConfigError(f"no usable keys of {name} in the keys folder; make them again or restore {files}") from None
 
 
+def names_in(certificate: x509.Certificate) -> list[str]:
+    """The DNS names that a certificate is made out to. Raises ValueError when it says none."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        raise ValueError("no subject alternative name") from None
+    return found.value.get_values_for_type(x509.DNSName)
+
+
+def owner(folder: Path) -> Identity:
+    """The keys of a folder, with the name that its certificate is made out to. Raises ConfigError."""
+    try:
+        (name,) = names_in(x509.load_pem_x509_certificate((folder / TLS_CERTIFICATE).read_bytes()))
+    except (OSError, ValueError):
+        raise ConfigError(f"{folder} holds no keys; they are made by `unseen party init` and `unseen init`") from None
+    return load(name, folder)
+
+
 def _self_signed(name: str, key: ec.EllipticCurvePrivateKey, valid_for: timedelta) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

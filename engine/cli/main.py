@@ -1,4 +1,5 @@
-"""The `unseen` command. One function a command: researcher.py, party.py, study.py, sandbox.py; how they speak: output.py."""
+"""The `unseen` command. One function a command: researcher.py, party.py, setup.py, study.py, sandbox.py; how they speak:
+output.py."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Callable
 import typer
 
 from benchmarks import cli as bench
-from engine.cli import party, researcher, sandbox, study
+from engine.cli import party, researcher, sandbox, setup, study
 from engine.cli.output import Commands
 
 app = typer.Typer(
@@ -17,8 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Hospitals answer a question together without showing each other, or anyone, a patient's row.",
 )
-operator = typer.Typer(cls=Commands, no_args_is_help=True, help="Run a party's daemon, and answer for it.")
-coordinator = typer.Typer(cls=Commands, no_args_is_help=True, help="Set up a study: keys, charter, signatures.")
+operator = typer.Typer(cls=Commands, no_args_is_help=True, help="Set up a party, run its daemon, and answer for it.")
+coordinator = typer.Typer(cls=Commands, no_args_is_help=True, help="Agree on a study: terms, members, signatures.")
+
+operator.command("init")(setup.party_init)
 
 GROUPS: tuple[tuple[typer.Typer, tuple[Callable[..., None], ...]], ...] = (
     (
@@ -26,6 +29,7 @@ GROUPS: tuple[tuple[typer.Typer, tuple[Callable[..., None], ...]], ...] = (
         (
             sandbox.demo,
             sandbox.sandbox,
+            setup.init,
             researcher.submit,
             researcher.jobs,
             researcher.show,
@@ -34,7 +38,7 @@ GROUPS: tuple[tuple[typer.Typer, tuple[Callable[..., None], ...]], ...] = (
         ),
     ),
     (operator, (party.serve, party.jobs, party.show, party.approve, party.reject, party.status)),
-    (coordinator, (study.keys, study.draft, study.sign, study.check)),
+    (coordinator, (study.init, study.add_party, study.show, study.sign)),
 )
 for group, commands in GROUPS:
     for command in commands:

@@ -1,130 +1,135 @@
-"""unseen study keys | draft | sign | check: how a real study comes to its charter.
+"""unseen study init | add-party | show | sign: how a study comes to its charter.
 
-each member      unseen study keys um                        keys/ stays here; um.member.toml goes to the coordinator
-the coordinator  unseen study draft study.toml *.member.toml writes charter.json, unsigned
-each member      unseen study sign charter.json --name um    reads it, signs it, passes it on
-everybody        unseen study check charter.json             says what it agrees to, and who has signed
+the coordinator  unseen study init study.toml                        charter.json: the terms
+each party       unseen party init um --address ... --rows ...       um.member.toml goes to the coordinator
+each researcher  unseen init ana                                     ana.member.toml likewise
+the coordinator  unseen study add-party charter.json um.member.toml ...
+each member      unseen study show charter.json, unseen study sign charter.json, and passes it on
+
+One file, charter.json, from the first step to the last.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import tomllib
+import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import tomli_w
 import typer
+from cryptography import x509
 
-from engine import canonical
-from engine import charter as charters
+from engine import charter_draft as drafts
 from engine import identity as identities
-from engine.charter import Charter
-from engine.cli.output import print_text, say
-from engine.errors import ConfigError, NotAuthorised, SignatureInvalid
+from engine.charter import Charter, Member
+from engine.charter_draft import Draft
+from engine.cli.output import print_json, print_text, say
+from engine.errors import CharterError, ConfigError
 
-Keys = Annotated[Path, typer.Option(help="The folder of your keys.")]
 CharterPath = Annotated[Path, typer.Argument(help="The charter file.")]
 
 
-def keys(name: Annotated[str, typer.Argument(help="Your name in the charter, e.g. um.")], folder: Keys = Path("keys")) -> None:
-    """Make your keys, once. They never leave this folder; what the others need is written beside it."""
-    if (folder / identities.SIGNING_KEY).exists():
-        raise ConfigError(f"{folder} holds keys already; choose another folder, so that nothing is overwritten")
-    identity = identities.create(name, folder)
-    public = Path(f"{name}.member.toml")
-    public.write_text(
-        tomli_w.dumps({"name": name, "public_key": identity.public_key, "certificate": identity.certificate.decode()})
-    )
-    say(f"Keys of {name} are in {folder}, readable by you alone. Send {public} to the study's coordinator.")
-
-
-def draft(
+def init(
     study: Annotated[Path, typer.Argument(help="What the study agrees on: a TOML file, as examples/study.toml.")],
-    members: Annotated[list[Path], typer.Argument(help="The members' own files, NAME.member.toml.")],
     out: Annotated[Path, typer.Option(help="Where to write the charter.")] = Path("charter.json"),
 ) -> None:
-    """Put a charter together from the study's terms and its members' public keys. Nobody has signed it yet."""
-    document = _read_toml(study)
-    public = {entry.get("name"): entry for entry in map(_read_toml, members)}
-    listed = document.get("members")
-    if not isinstance(listed, list):
-        raise ConfigError(f"{study.name} needs a [[members]] entry with name and roles for each member")
-    document["members"] = [{**public.get(entry.get("name"), {}), **entry} for entry in listed]
-    if isinstance(document.get("dictionary"), str):
-        document["dictionary"] = _read_toml(study.parent / document["dictionary"])
-    charter = charters.parse(document)
-    charters.save(out, charter, {})
-    say(f"{out} is study {charter.id[:12]}. Every member signs it now: unseen study sign {out} --name NAME")
+    """Begin a charter from a study's terms and its data dictionary. It has no members yet."""
+    draft = drafts.begin(study)
+    if out.exists():
+        raise ConfigError(f"{out} exists; move it away, or write to another file with --out")
+    drafts.write(out, draft)
+    say(f"{out} holds the terms of {draft.terms.title!r}. Next: unseen study add-party {out} NAME.member.toml ...")
+
+
+def add_party(
+    charter: CharterPath,
+    members: Annotated[list[Path], typer.Argument(help="Members' own files, NAME.member.toml.")],
+) -> None:
+    """Add members to a charter, or renew one of them. Signatures given before are removed: it is another charter then."""
+    draft = before = drafts.read(charter)
+    for path in members:
+        draft = drafts.add(draft, drafts.read_card(path))
+    drafts.write(charter, draft)
+    say(f"{charter}: {', '.join(f'{member.name} ({_roles(member)})' for member in draft.members)}.")
+    if before.signatures:
+        say("The signatures that it had are removed: every member signs again.")
+    say(f"Every member signs it: unseen study sign {charter}" if _complete(draft) else f"Still to come: {_lacking(draft)}.")
+
+
+def show(charter: CharterPath, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Say in plain words what a charter agrees to, who takes part with which keys, and who has signed it."""
+    draft = drafts.read(charter)
+    complete = _complete(draft)
+    if json:
+        study = complete.id if complete else None
+        print_json({"study": study, "charter": draft.document, "signed_by": list(draft.signed_by())})
+    else:
+        print_text(describe(draft))
 
 
 def sign(
     charter: CharterPath,
-    name: Annotated[str, typer.Option(help="Your name in the charter.")],
-    folder: Annotated[Path, typer.Option("--keys", help="The folder of your keys.")] = Path("keys"),
+    keys: Annotated[Path, typer.Option(help="The folder of your keys.")] = Path("keys"),
 ) -> None:
-    """Sign a charter, after reading it (`unseen study check` prints it in plain words)."""
-    agreed, signatures = _read_charter(charter)
-    identity = identities.load(name, folder)
-    if agreed.member(name).public_key != identity.public_key:
-        raise NotAuthorised(f"the charter holds another key for {name}; send the coordinator your {name}.member.toml again")
-    signatures[name] = canonical.sign(identity.signing_key, charters.DOMAIN, agreed.to_bytes())
-    charters.save(charter, agreed, signatures)
-    say(f"Signed as {name}. {_signed_by(agreed, signatures)}")
+    """Sign a charter, after reading it (`unseen study show`)."""
+    draft = drafts.sign(drafts.read(charter), identity := identities.owner(keys))
+    drafts.write(charter, draft)
+    say(f"Signed as {identity.name}: study {draft.complete().id}, {_signatures(draft)}.")
 
 
-def check(charter: CharterPath) -> None:
-    """Say what a charter agrees to, and who has signed it."""
-    agreed, signatures = _read_charter(charter)
-    print_text(describe(agreed))
-    print_text(_signed_by(agreed, signatures))
-
-
-def describe(charter: Charter) -> str:
+def describe(draft: Draft) -> str:
     """A charter in plain words."""
-    floors = charter.floors
-    rows = ", ".join(f"{name} {charter.member(name).rows}" for name in charter.hospitals)
+    terms, floors, complete = draft.terms, draft.terms.floors, _complete(draft)
+    hospitals = [member for member in draft.members if "hospital" in member.roles]
+    rows = ", ".join(f"{member.name} {member.rows}" for member in hospitals)
     lines = [
-        f"{charter.title} (study {charter.id[:12]})",
-        f"hospitals  {', '.join(charter.hospitals)}",
-        f"rows       {rows}: at most so many in each table, and so many are shared where a question shares rows",
-        f"compute    {', '.join(charter.compute)}",
-        f"asked by   {', '.join(charter.researchers)}",
-        f"analyses   {', '.join(charter.analyses)}; engines {', '.join(charter.engines)}",
-        f"steps      {'allowed: coefficients may be opened to the parties after each step' if charter.steps else 'not allowed'}",
-        f"floors     {floors.cohort} people in a cohort, {floors.cell} in a cell, {floors.hospitals} contributing hospitals",
-        f"columns    {', '.join(charter.parsed_dictionary.columns)}",
+        terms.title,
+        f"study      {complete.id if complete else 'not complete; to come: ' + _lacking(draft)}",
+        f"hospitals  {', '.join(member.name for member in hospitals) or 'none yet'}",
+        f"rows       {rows or 'none yet'}: at most so many in each table, and so many are shared where a question shares rows",
+        f"compute    {', '.join(terms.compute)}: two of these together could read what is shared among them",
+        f"asked by   {', '.join(m.name for m in draft.members if 'researcher' in m.roles) or 'nobody yet'}",
+        f"analyses   {', '.join(terms.analyses)}; engines {', '.join(terms.engines)}",
+        f"steps      {'allowed: coefficients may be opened to the parties after each step' if terms.steps else 'not allowed'}",
+        f"floors     {floors.cohort} people in a cohort, {floors.cell} in a cell, {floors.hospitals} contributing hospitals, "
+        f"{floors.residual_df} residual degrees of freedom, parameters at most {floors.parameters_share:.0%} of n",
+        f"columns    {', '.join(terms.parsed_dictionary.columns)}",
+        *(f"{'members' if i == 0 else '':<11}{_member(member)}" for i, member in enumerate(draft.members)),
+        f"signatures {_signatures(draft)}",
     ]
     return "\n".join(lines)
 
 
-def _signed_by(charter: Charter, signatures: dict[str, bytes]) -> str:
-    signed, missing = [], []
-    for member in charter.members:
-        try:
-            canonical.verify(member.key_bytes, charters.DOMAIN, charter.to_bytes(), signatures.get(member.name, b""))
-            signed.append(member.name)
-        except SignatureInvalid:
-            missing.append(member.name)
-    return f"signed by {', '.join(signed) or 'nobody'}" + (f"; missing: {', '.join(missing)}" if missing else "; complete")
+def fingerprint(member: Member) -> str:
+    """Sixteen hex digits of a member's key, for comparing over the telephone."""
+    digits = hashlib.sha256(member.key_bytes).hexdigest()[:16]
+    return " ".join(digits[i : i + 4] for i in range(0, 16, 4))
 
 
-def _read_charter(path: Path) -> tuple[Charter, dict[str, bytes]]:
-    """A charter and the signatures it has so far, none of them verified."""
+def _member(member: Member) -> str:
+    until = x509.load_pem_x509_certificate(member.certificate.encode()).not_valid_after_utc
+    where = f" at {member.address}" if member.address else ""
+    return f"{member.name}: {_roles(member)}{where}, key {fingerprint(member)}, certificate until {until:%Y-%m-%d}"
+
+
+def _roles(member: Member) -> str:
+    return " and ".join(member.roles)
+
+
+def _complete(draft: Draft) -> Charter | None:
     try:
-        envelope = json.loads(path.read_bytes())
-        signatures = {name: base64.b64decode(text) for name, text in envelope["signatures"].items()}
-        document = envelope["charter"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError(f"{path} is not a charter file; make one with `unseen study draft`") from None
-    return charters.parse(document), signatures
+        return draft.complete()
+    except CharterError:
+        return None
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ConfigError(f"{path} cannot be read") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name} is not TOML: {error}") from None
+def _lacking(draft: Draft) -> str:
+    """What keeps a draft from being a charter."""
+    hospitals = sum("hospital" in member.roles for member in draft.members)
+    few = f"{draft.terms.floors.hospitals - hospitals} more hospitals" if hospitals < draft.terms.floors.hospitals else ""
+    return "; ".join(filter(None, [", ".join(draft.absent), few])) or "a change in its terms"
+
+
+def _signatures(draft: Draft) -> str:
+    signed = draft.signed_by()
+    missing = [member.name for member in draft.members if member.name not in signed]
+    return f"of {', '.join(signed) or 'nobody'}" + (f"; missing: {', '.join(missing)}" if missing else "; complete")

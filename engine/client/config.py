@@ -2,7 +2,7 @@
 
 name = "researcher"            # as the charter calls you
 charter = "charter.json"       # the agreement that all members signed
-keys = "keys"                  # the folder that `unseen study keys` wrote: signing.key, tls.key, tls.crt
+keys = "keys"                  # the folder that `unseen init` made: signing.key, tls.key, tls.crt
 
 [addresses]                    # optional: only where a party is reached at another address than the charter's
 um = "127.0.0.1:7001"

@@ -3,7 +3,7 @@
 [party]
 name = "um"                      # as the charter calls this member
 charter = "charter.json"         # the agreement that all members signed
-keys = "keys"                    # the folder that `unseen keys` wrote
+keys = "keys"                    # the folder that `unseen party init` made
 state = "state"                  # jobs, journal, audit log, admin socket: private to the daemon, to be backed up
 listen = "0.0.0.0:7443"          # where the others reach this party
 metrics = "127.0.0.1:9464"       # optional: Prometheus metrics, without data

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from engine import canonical, errors, identity
-from engine import charter as charters
+from engine import errors
 from engine import spec as specs
 from engine.cli import researcher
 from engine.cli.main import app
@@ -208,47 +207,3 @@ def test_result_show_and_events_find_a_job_by_a_beginning_of_its_id(run, study):
     assert json.loads(run("show", id, "--json").stdout)["parties"] == STATES
     assert "refused policy at b" in run("events", id).stdout
     assert json.loads(run("events", id, "--json").stdout)["code"] == "policy"
-
-
-# -- setting up a real study -------------------------------------------------------------------------------------------------
-
-
-def test_a_study_comes_to_a_charter_that_all_members_signed(run, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("um", "iu", "uk", "ana"):
-        assert run("study", "keys", name, "--folder", f"{name}-keys").exit_code == 0
-    (tmp_path / "dictionary.toml").write_text('[columns.age]\ntype = "integer"\nbounds = [0, 120]\n')
-    members = "".join(
-        f'[[members]]\nname = "{name}"\nroles = {roles}\n' + (f'address = "{name}:7443"\n' if name != "ana" else "")
-        for name, roles in {**dict.fromkeys(("um", "iu", "uk"), '["hospital", "compute"]'), "ana": '["researcher"]'}.items()
-    )
-    terms = 'title = "t"\ncompute = ["um", "iu", "uk"]\nanalyses = ["ols"]\ndictionary = "dictionary.toml"\n'
-    (tmp_path / "study.toml").write_text(terms + members)
-    files = [f"{name}.member.toml" for name in ("um", "iu", "uk", "ana")]
-    assert run("study", "draft", "study.toml", *files).exit_code == 0
-    for name in ("um", "iu", "uk"):
-        assert run("study", "sign", "charter.json", "--name", name, "--keys", f"{name}-keys").exit_code == 0
-    checked = run("study", "check", "charter.json").stdout
-    assert "missing: ana" in checked
-    assert "rows       um 1024, iu 1024, uk 1024" in checked
-    with pytest.raises(errors.SignatureInvalid):
-        charters.load(tmp_path / "charter.json")
-    assert run("study", "sign", "charter.json", "--name", "ana", "--keys", "ana-keys").exit_code == 0
-    assert charters.load(tmp_path / "charter.json").hospitals == ("um", "iu", "uk")
-
-
-def test_keys_are_never_overwritten(run, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert run("study", "keys", "um").exit_code == 0
-    before = (tmp_path / "keys" / identity.SIGNING_KEY).read_bytes()
-    assert run("study", "keys", "um").exit_code == 2
-    assert (tmp_path / "keys" / identity.SIGNING_KEY).read_bytes() == before
-
-
-def test_only_the_charters_own_key_may_sign_for_a_member(run, layout, tmp_path):
-    identity.create("um", tmp_path / "other")
-    charter = layout.folder("um") / "charter.json"
-    found = run("study", "sign", charter, "--name", "um", "--keys", tmp_path / "other")
-    assert found.exit_code == 1
-    agreed = charters.load(charter)  # and the old signatures still stand
-    assert canonical.digest(agreed.to_bytes()) == agreed.id
