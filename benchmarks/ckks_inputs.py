@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 
 SEED = 20260103
-SCALE_BITS = 40
 STEP = 1  # slots that a rotation moves by, to the left
 
 Vectors = tuple[np.ndarray, np.ndarray]

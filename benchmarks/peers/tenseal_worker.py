@@ -20,7 +20,6 @@ import tenseal.sealapi as seal
 from benchmarks import ckks_inputs, trio
 from benchmarks.clock import timed
 
-SCALE = 2.0**ckks_inputs.SCALE_BITS
 GENERATOR = 3  # SEAL orders slots by the powers of 3: one step is the element 3
 Answer = dict[str, Any]
 
@@ -30,6 +29,7 @@ class Setting:
     """One context with its keys, and the two vectors encoded and encrypted."""
 
     degree: int
+    scale: float
     context: Any
     keys: dict[str, Any]
     encoder: Any
@@ -49,7 +49,7 @@ class Setting:
 
 
 @lru_cache(maxsize=1)
-def setting(degree: int, primes: tuple[int, ...]) -> Setting:
+def setting(degree: int, primes: tuple[int, ...], scale_bits: int) -> Setting:
     """`primes`: the ciphertexts', then the special one."""
     parameters = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
     parameters.set_poly_modulus_degree(degree)
@@ -59,10 +59,14 @@ def setting(degree: int, primes: tuple[int, ...]) -> Setting:
         raise ValueError(f"SEAL refuses these parameters: {context.parameters_error_message()}")
     keys, encoder = _keys(context), seal.CKKSEncoder(context)
     encryptor = seal.Encryptor(context, keys["public"], keys["secret"])
-    plain = tuple(_encoded(encoder, values.tolist()) for values in ckks_inputs.vectors(degree))
+    scale = 2.0**scale_bits
+    plain = tuple(
+        _made(seal.Plaintext, lambda *given: encoder.encode(given[0], scale, given[1]), values.tolist())
+        for values in ckks_inputs.vectors(degree)
+    )
     encrypted = tuple(_made(seal.Ciphertext, encryptor.encrypt, each) for each in plain)
     decryptor, evaluator = seal.Decryptor(context, keys["secret"]), seal.Evaluator(context)
-    return Setting(degree, context, keys, encoder, encryptor, decryptor, evaluator, plain, encrypted)
+    return Setting(degree, scale, context, keys, encoder, encryptor, decryptor, evaluator, plain, encrypted)
 
 
 def _keys(context: Any) -> dict[str, Any]:
@@ -81,10 +85,6 @@ def _made(kind: Callable[[], Any], fill: Callable[..., None], *given: Any) -> An
     return made
 
 
-def _encoded(encoder: Any, values: list[float]) -> Any:
-    return _made(seal.Plaintext, lambda *given: encoder.encode(given[0], SCALE, given[1]), values)
-
-
 # -- what is timed ----------------------------------------------------------------------------------------------------------
 
 
@@ -98,7 +98,7 @@ def _evaluated(name: str, s: Setting, run: Callable[[Any], object]) -> Answer:
 def _encode(name: str, s: Setting) -> Answer:
     one = [float(ckks_inputs.vectors(s.degree)[0][0])]
     out = seal.Plaintext()
-    seconds, peak, _ = timed(lambda: s.encoder.encode(one, SCALE, out))
+    seconds, peak, _ = timed(lambda: s.encoder.encode(one, s.scale, out))
     found = s.decoded(out)
     found[0] -= one[0]
     rest = ckks_inputs.error(name, s.degree, s.decoded(s.plain[0]))
@@ -191,7 +191,7 @@ def handle(request: dict[str, Any]) -> Answer:
     name = request["work"]
     if name not in RUNS:
         return {"unable": f"SEAL has no {name}"}
-    return RUNS[name](name, setting(request["n"], tuple(request["primes"])))
+    return RUNS[name](name, setting(request["n"], tuple(request["primes"]), request["scale_bits"]))
 
 
 if __name__ == "__main__":
