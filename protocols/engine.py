@@ -59,6 +59,7 @@ class Secret:
     limbs: int
     frac: int
     bound: int
+    proven: bool = True  # the bound rests on ranges that are checked on shares; else no mask relies on it
 
     __array_ufunc__ = None  # `array * secret` is the secret's verb, not NumPy's loop over elements
 
@@ -130,7 +131,7 @@ class Engine(Protocol):
         """Receive the arrays of single hospitals, {hospital: its own declarations}, in Z_2^128: neither masked nor summed.
 
         For rows, where a statistic needs them (protocols/replicated/rows.py). Values come from `contribute`, in the clear in the
-        order of `declared`. One round for all hospitals together. Nothing is range-checked here.
+        order of `declared`. One round for all hospitals together. Nothing is range-checked here: bounds are not `proven`.
         """
         ...
 
@@ -227,8 +228,12 @@ class Engine(Protocol):
         ...
 
     # -- ranges -----------------------------------------------------------------------------------------------------------
-    def bounded(self, x: Secret, bound: int, because: str) -> Secret:
-        """x with a smaller stated bound, which `because` (a theorem, a constraint checked on shares) proves. No computation."""
+    def bounded(self, x: Secret, bound: int, because: str, *, checked: bool = False) -> Secret:
+        """x with a smaller stated bound, which `because` (a theorem, a constraint checked on shares) proves. No computation.
+
+        A theorem about something that is not proven proves nothing to masks; a check on shares, `checked`, that has opened
+        before anything is made of x does.
+        """
         ...
 
     def lift(self, x: Secret) -> Secret:

@@ -4,13 +4,14 @@ An engine's value is a tuple of arrays (one in the clear, two of three component
 each of them alone. What needs messages is left to the few abstract methods below, which a new engine implements; the
 bounds are computed here, once, so that a dry run on the plaintext engine gives the very plan that the replicated engine enforces.
 Rule of every bound: |result| <= bound follows from the operands' bounds. A truncation errs by less than 2 units in either of its
-forms (replicated/cost.py), so it adds 2.
+forms (replicated/cost.py), so it adds 2. What rests on rows that nothing has checked on shares is not proven, and no mask relies
+on it: to whatever picks the form of a truncation or a lift its bound is all that the ring can open.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +30,7 @@ class PlannedEngine(ABC):
 
     name: str
 
-    # -- what an engine implements: `bound` holds for the value before any bits are dropped --------------------------------
+    # -- what an engine implements: `bound` is what a mask has to hide, the value before any bits are dropped ----------------
     @abstractmethod
     def _public(self, elements: np.ndarray) -> Parts:
         """Public ring elements as this engine's parts. Local."""
@@ -84,7 +85,7 @@ class PlannedEngine(ABC):
     # -- local arithmetic --------------------------------------------------------------------------------------------
     def add(self, x: Secret, y: Secret | Public) -> Secret:
         y = self._operand(x, y)
-        return self._secret(_added(x.data, y.data), x.frac, x.bound + y.bound)
+        return self._secret(_added(x.data, y.data), x.frac, x.bound + y.bound, proven=x.proven and y.proven)
 
     def neg(self, x: Secret) -> Secret:
         return self._map(x, native.neg, x.bound)
@@ -128,7 +129,7 @@ class PlannedEngine(ABC):
         firsts = self._public(native.from_ints(np.array(start, dtype=object), limbs))
         parts = zip(*(x.data for x in xs), strict=True)
         data = type(firsts)(*(native.combine(terms, factors, first) for terms, first in zip(parts, firsts, strict=True)))
-        return self._secret(data, xs[0].frac, max(peaks, default=0))
+        return self._secret(data, xs[0].frac, max(peaks, default=0), proven=_all_proven(xs))
 
     def sum(self, x: Secret, axis: int | None = None) -> Secret:
         if axis is None:
@@ -161,8 +162,9 @@ class PlannedEngine(ABC):
         if not x.limbs == y.limbs == z.limbs or z.frac != x.frac + y.frac or not 0 <= frac < z.frac:
             raise MisuseError("mul_add needs one ring, an addend at the scale of the product, and bits to drop")
         bound = x.bound * y.bound + z.bound
-        after = self._bound_after(bound, z.frac - frac, x.limbs)
-        return self._secret(self._mul_add(x.data, y.data, z.data, z.frac - frac, bound), frac, after)
+        after, proven = self._bound_after(bound, z.frac - frac, x.limbs), _all_proven((x, y, z))
+        data = self._mul_add(x.data, y.data, z.data, z.frac - frac, _to_mask(bound, proven, x.limbs))
+        return self._secret(data, frac, after, proven=proven)
 
     def row_products(self, x: Secret, y: Secret, *, symmetric: bool = False, also: Secret | None = None) -> Secret:
         factors = [y] if also is None else [y, also]
@@ -178,8 +180,10 @@ class PlannedEngine(ABC):
             raise MisuseError("row_products needs one scale on its right side")
         bound = x.shape[0] * x.bound * max(each.bound for each in factors)
         ring.require_maskable(bound, SMALL)
-        data = self._row_products(x.data, y.data, None if also is None else also.data, symmetric, bound)
-        return self._secret(data, x.frac + y.frac, bound)
+        proven = _all_proven((x, *factors))
+        right = None if also is None else also.data
+        data = self._row_products(x.data, y.data, right, symmetric, _to_mask(bound, proven, SMALL))
+        return self._secret(data, x.frac + y.frac, bound, proven=proven)
 
     def truncate(self, x: Secret, bits: int) -> Secret:
         if bits == 0:
@@ -188,7 +192,8 @@ class PlannedEngine(ABC):
         if not 0 < bits <= x.frac:
             raise MisuseError("truncate drops fractional bits, and only as many as there are")
         bound = self._bound_after(x.bound, bits, x.limbs)
-        return self._secret(self._drop(x.data, bits, x.bound), x.frac - bits, bound)
+        data = self._drop(x.data, bits, _to_mask(x.bound, x.proven, x.limbs))
+        return self._secret(data, x.frac - bits, bound, proven=x.proven)
 
     # -- comparisons -------------------------------------------------------------------------------------------------
     def is_negative(self, x: Secret, *, bits: int | None = None, blur: int = 0) -> Secret:
@@ -230,33 +235,34 @@ class PlannedEngine(ABC):
         return clamped, self.bounded(self.sum(over_under, 0), 1, "a number is not above and below at once")
 
     # -- ranges ------------------------------------------------------------------------------------------------------
-    def bounded(self, x: Secret, bound: int, because: str) -> Secret:
+    def bounded(self, x: Secret, bound: int, because: str, *, checked: bool = False) -> Secret:
         if not because:
             raise MisuseError("a stated bound needs its proof")
-        return replace(x, bound=min(bound, x.bound))
+        return replace(x, bound=min(bound, x.bound), proven=x.proven or checked)
 
     def lift(self, x: Secret) -> Secret:
         if x.limbs != SMALL:
             raise MisuseError("only values of Z_2^128 are lifted")
         ring.require_maskable(x.bound, x.limbs)
-        return self._secret(self._lift(x.data, x.bound), x.frac, x.bound)
+        data = self._lift(x.data, _to_mask(x.bound, x.proven, x.limbs))
+        return self._secret(data, x.frac, x.bound, proven=x.proven)
 
     def narrow(self, x: Secret) -> Secret:
         self._require_mine(x)
         if x.limbs != LARGE:
             raise MisuseError("only values of Z_2^256 are narrowed")
-        return self._secret(type(x.data)(*map(native.narrow, x.data)), x.frac, x.bound)
+        return self._secret(type(x.data)(*map(native.narrow, x.data)), x.frac, x.bound, proven=x.proven)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
-    def _secret(self, data: Parts, frac: int, bound: int) -> Secret:
+    def _secret(self, data: Parts, frac: int, bound: int, *, proven: bool = True) -> Secret:
         *shape, limbs = data[0].shape
         ring.require_fit(bound, limbs)
-        return Secret(self, data, tuple(shape), limbs, frac, bound)
+        return Secret(self, data, tuple(shape), limbs, frac, bound, proven)
 
     def _map(self, x: Secret, linear: Callable[[np.ndarray], np.ndarray], bound: int) -> Secret:
         self._require_mine(x)
         ring.require_fit(bound, x.limbs)
-        return self._secret(type(x.data)(*map(linear, x.data)), x.frac, bound)
+        return self._secret(type(x.data)(*map(linear, x.data)), x.frac, bound, proven=x.proven)
 
     def _join(self, xs: Sequence[Secret], join: Callable[[list[np.ndarray]], np.ndarray]) -> Secret:
         if not xs or len({(x.limbs, x.frac) for x in xs}) != 1:
@@ -264,7 +270,7 @@ class PlannedEngine(ABC):
         for x in xs:
             self._require_mine(x)
         data = type(xs[0].data)(*(join(list(arrays)) for arrays in zip(*(x.data for x in xs), strict=True)))
-        return self._secret(data, xs[0].frac, max(x.bound for x in xs))
+        return self._secret(data, xs[0].frac, max(x.bound for x in xs), proven=_all_proven(xs))
 
     def _operand(self, x: Secret, y: Secret | Public) -> Secret:
         """y as a Secret at x's ring and scale."""
@@ -296,21 +302,22 @@ class PlannedEngine(ABC):
             self._require_mine(y)
             if x.limbs != y.limbs:
                 raise MisuseError("a product needs both factors in one ring; lift the smaller")
-            y_frac, y_bound = y.frac, y.bound
+            y_frac, y_bound, proven = y.frac, y.bound, x.proven and y.proven
         else:
             elements, y_frac, y_bound = self._public_factor(x, y)
+            proven = x.proven
         frac = max(x.frac, y_frac) if frac is None else frac
         if frac < 0:
             raise MisuseError("a scale has no negative number of fractional bits")
         drop = max(0, x.frac + y_frac - frac)
         bound = terms * x.bound * y_bound
-        after = self._bound_after(bound, drop, x.limbs)
+        after, to_mask = self._bound_after(bound, drop, x.limbs), _to_mask(bound, proven, x.limbs)
         if isinstance(y, Secret):
-            data = together(x.data, y.data, drop, bound)
+            data = together(x.data, y.data, drop, to_mask)
         else:
             data = type(x.data)(*(locally(a, elements) for a in x.data))
-            data = self._drop(data, drop, bound) if drop else data
-        return self.rescale_up(self._secret(data, x.frac + y_frac - drop, after), frac)
+            data = self._drop(data, drop, to_mask) if drop else data
+        return self.rescale_up(self._secret(data, x.frac + y_frac - drop, after, proven=proven), frac)
 
     def _public_factor(self, x: Secret, y: Public) -> tuple[np.ndarray, int, int]:
         """(ring elements, scale, bound) of a public factor: integers are exact, floats take the ring's scale."""
@@ -335,6 +342,15 @@ class PlannedEngine(ABC):
     def _require_bit(self, bit: Secret) -> None:
         if bit.frac != 0 or bit.bound != 1:
             raise MisuseError("select needs a 0/1 value (frac 0, bound 1)")
+
+
+def _all_proven(xs: Iterable[Secret]) -> bool:
+    return all(x.proven for x in xs)
+
+
+def _to_mask(bound: int, proven: bool, limbs: int) -> int:
+    """What a mask would have to hide: the bound, or anything at all, so that two addends are taken (replicated/cost.py)."""
+    return bound if proven else (1 << ring.opening_bits(limbs)) - 1
 
 
 def transposed(a: np.ndarray) -> np.ndarray:

@@ -22,8 +22,9 @@ told as `extreme` where it only saturates a probability, and ends the job where 
 
 Source: McCullagh and Nelder, "Generalized Linear Models", 1989; the preconditioned iteration in solve.py.
 Adversary: one semi-honest compute party, which sees nothing of the rows; two together hold them. Leaks: `converged` after each
-step; the outputs. Rounds (replicated), 20 columns: 76 for the start, 38 for the score, 40 a Newton step and 1 for its bit, 54
-at the end (HC0 16 more).
+step; the outputs. Rounds (replicated), 20 columns: 76 for the start, 38 for the score, 40 a Newton step and 1 for its bit, 62
+at the end (HC0 20 more). No mask relies on the range of y and w, which nothing checks on shares, nor on that of z before its
+squares were compared with the sums.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ SIZE_FRAC = 44  # of Bs in s'Bs: s is near 2^-22 where it matters, and the produ
 SQUARE_FRAC = 40  # of squared residuals, in units of the square of the largest possible one
 AGREE_LOG2 = -6  # the squares of the shared rows and the contributed trace may differ by so much: float64's roundings
 ONE = 1 << LARGE_FRAC
-CHECKED = "a hospital's own check of the rows that it shares, with their squares held against its sums"
+CHECKED = "a hospital's own check of the rows that it shares"
+COMPARED = "that, and their squares held against sums that were range-checked; `inconsistent` opens before z is used further"
 PEAK = "weights and means are at most 1 in their units, up to 2^-10, and n P <= N"
 
 
@@ -175,7 +177,7 @@ class HiddenFit:
         told = {"n": totals["n"], **response_sums.told(mpc, self.family, totals, people.used(totals), r)}
         held = Held(
             start=start,
-            z=mpc.bounded(totals["z"], 1 << SMALL_FRAC, CHECKED),
+            z=mpc.bounded(totals["z"], 1 << SMALL_FRAC, COMPARED, checked=True),
             y=mpc.bounded(totals["y"], 1 << self.family.residual_log2, CHECKED),
             w=mpc.bounded(totals["w"], 1, CHECKED),
             zy=mpc.reshape(totals["zy"], (d, 1)),
@@ -189,7 +191,8 @@ class HiddenFit:
     def _disagree(self, mpc: Engine, totals: Mapping[str, Secret]) -> Secret:
         """1 where the squares of all shared rows do not add up to the trace of the contributed Gram matrix.
 
-        A row out of its bounds, by a fault, does not pass: its square is added up modulo 2^128 without a sign.
+        A row out of its bounds, by a fault, does not pass: its square is added up modulo 2^128 without a sign. Nothing is known
+        of the sum before that, so it is lifted without a mask.
         """
         r, numbers = self.model.rows_log2, mpc.reshape(totals["z"], (-1,))
         size = numbers.shape[0]

@@ -48,7 +48,7 @@ class Replicated(PlannedEngine):
         values, self._contribution = self._contribution, None
         shares = rows.collect(self.session, declared, values)
         return {
-            hospital: {each.name: self._secret(shares[hospital][each.name], each.frac, each.bound) for each in plan}
+            hospital: {each.name: self._secret(shares[hospital][each.name], each.frac, each.bound, proven=False) for each in plan}
             for hospital, plan in declared.items()
         }
 

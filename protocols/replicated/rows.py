@@ -3,6 +3,7 @@
 Source and adversary: those of replicated/inputs.py. One semi-honest compute party learns the shapes, which are declared (a
 hospital pads to the band of its whole table), and nothing else; two of them together hold the rows. Unlike sums, nothing hides
 a hospital's array from colluding compute parties: an analysis uses this only where the statistic cannot be had from LOCAL sums.
+Nothing is range-checked here, so no mask relies on what follows from the bounds (Secret.proven).
 Rounds: one for all hospitals together. Bytes: a hospital that does not compute sends 2n elements of 16 bytes and 64 bytes, n
 being the number of its values, one that does sends n elements.
 """

@@ -101,6 +101,27 @@ MUTATIONS = [
         "tests/protocols/test_cost.py::test_masks_are_taken_up_to_what_they_may_leak",
     ),
     Mutation(
+        "no-mask-relies-on-unproven-bounds",
+        "protocols/planned.py",
+        "return bound if proven else (1 << ring.opening_bits(limbs)) - 1",
+        "return bound",
+        "tests/protocols/test_cost.py::test_a_verb_costs_what_it_declares",
+    ),
+    Mutation(
+        "rows-are-not-proven",
+        "protocols/replicated/engine.py",
+        "each.bound, proven=False)",
+        "each.bound)",
+        "tests/protocols/test_rows.py::test_rows_of_every_kind_of_hospital",
+    ),
+    Mutation(
+        "rows-compared-without-a-mask",
+        "engine/analyses/glm_hidden.py",
+        'mpc.reshape(totals["z"], (-1,))',
+        'mpc.bounded(mpc.reshape(totals["z"], (-1,)), 1 << SMALL_FRAC, CHECKED, checked=True)',
+        "tests/engine/analyses/test_logistic.py::test_no_mask_relies_on_rows_before_they_are_compared_with_sums",
+    ),
+    Mutation(
         "pairwise-mask",
         "protocols/sums.py",
         "vector = native.add(vector, mask) if session.me < other else native.sub(vector, mask)",

@@ -32,6 +32,11 @@ def wide(mpc: Engine, *shape: int, limbs: int = SMALL, bits: int = 76) -> Secret
     return replace(value(mpc, *shape, limbs=limbs), bound=1 << bits)
 
 
+def unproven(mpc: Engine, *shape: int, limbs: int = SMALL) -> Secret:
+    """Small numbers, if whoever shared them is to be believed."""
+    return replace(value(mpc, *shape, limbs=limbs), proven=False)
+
+
 VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
     "local": (lambda m: (value(m, 3) + value(m, 3) - 1.5, m.stack([value(m, 3)] * 2), value(m, 2, 2).T * 4), cost.NOTHING),
     "mul": (lambda m: value(m, 5, 3) * value(m, 3), cost.masked_opening((5, 3, LARGE))),
@@ -85,6 +90,34 @@ VERBS: dict[str, tuple[Callable[[Engine], object], cost.Cost]] = {
         cost.split_truncation((7, LARGE), 193),
     ),
     "lift wide": (lambda m: m.lift(wide(m, 7, bits=100)), cost.split_lift((7, SMALL))),
+    "mul of what is not proven": (
+        lambda m: value(m, 5, 3) * unproven(m, 3, limbs=LARGE),
+        cost.split_truncation_of_additive((5, 3, LARGE), 64),
+    ),
+    "mul public of what is not proven": (lambda m: unproven(m, 5) * 0.5, cost.split_truncation((5, SMALL), 28)),
+    "mul exact of what is not proven": (lambda m: m.mul(unproven(m, 5), unproven(m, 5), frac=56), cost.reshare((5, SMALL))),
+    "matmul of what is not proven": (
+        lambda m: unproven(m, 5, 3) @ value(m, 3, 2, limbs=SMALL),
+        cost.split_truncation_of_additive((5, 2, SMALL), 28),
+    ),
+    "mul_add of what is not proven": (
+        lambda m: m.mul_add(value(m, 5, limbs=SMALL), value(m, 5, limbs=SMALL), m.rescale_up(unproven(m, 5), 56), frac=28),
+        cost.split_truncation_of_additive((5, SMALL), 28),
+    ),
+    "row_products of what is not proven": (
+        lambda m: m.row_products(value(m, 9, 3, limbs=SMALL), unproven(m, 9, 2)),
+        cost.split_lift_of_additive((3, 2, SMALL)),
+    ),
+    "row_products beside what is not proven": (
+        lambda m: (lambda x: m.row_products(x, x, symmetric=True, also=unproven(m, 9, 2)))(value(m, 9, 3, limbs=SMALL)),
+        cost.split_lift_of_additive((12, SMALL)),
+    ),
+    "truncate what is not proven": (lambda m: m.truncate(unproven(m, 7), 10), cost.split_truncation((7, SMALL), 10)),
+    "lift what is not proven": (lambda m: m.lift(unproven(m, 7)), cost.split_lift((7, SMALL))),
+    "lift what was checked": (
+        lambda m: m.lift(m.bounded(unproven(m, 7), 1 << 28, "a check that opened", checked=True)),
+        cost.masked_opening((7, SMALL)),
+    ),
     "mul many": (lambda m: value(m, 4097, 3, limbs=SMALL) * value(m, 3, limbs=SMALL), cost.masked_opening((4097, 3, SMALL))),
     "lift many, uneven": (lambda m: m.lift(value(m, 12_290, limbs=SMALL)), cost.masked_opening((12_290, SMALL))),
     "nothing": (lambda m: m.truncate(wide(m, 7, bits=100)[:0], 10), cost.masked_opening((0, SMALL))),
@@ -139,6 +172,49 @@ def test_masks_are_taken_up_to_what_they_may_leak(count: int, limbs: int) -> Non
             assert (mpc.meter.leakage > 0) == leaks
             assert mpc.meter.leakage_log2 <= -49
             assert mpc.meter.masked_openings == leaks * count
+
+
+def rests_on(mpc: Engine, x: Secret) -> dict[str, Secret]:
+    """Whatever may be made of x."""
+    y, small = value(mpc, 4, 4), value(mpc, 4, 4, limbs=SMALL)
+    narrow = mpc.narrow(x)
+    return {
+        "add": y + x,
+        "sub": 1.0 - x,
+        "index": x[1:],
+        "reshape": x.reshape(-1),
+        "transpose": x.T,
+        "stack": mpc.stack([y, x]),
+        "concat": mpc.concat([y, x]),
+        "sum": x.sum(0),
+        "combine": mpc.combine([y, x], [[1, 2]], [0]),
+        "shift_left": mpc.shift_left(x, 1),
+        "rescale_up": mpc.rescale_up(x, 70),
+        "mul": y * x,
+        "mul public": x * 0.5,
+        "matmul": y @ x,
+        "mul_add": mpc.mul_add(y, y, mpc.rescale_up(x, 128), frac=64),
+        "row_products": mpc.row_products(small, small, also=replace(narrow, frac=28)),
+        "truncate": mpc.truncate(x, 10),
+        "select": mpc.select(mpc.constant(1, frac=0), y, x),
+        "clamp": mpc.clamp(x, 0.5)[0],
+        "bounded": mpc.bounded(x, 1 << 63, "a theorem"),
+        "narrow": narrow,
+        "lift": mpc.lift(narrow),
+    }
+
+
+def test_what_is_made_of_something_unproven_is_unproven_too() -> None:
+    """A comparison is not: its answer is a bit, whatever was compared."""
+    mpc = Plaintext()
+    x = unproven(mpc, 4, 4, limbs=LARGE)
+    assert [name for name, made in rests_on(mpc, x).items() if made.proven] == []
+    assert [name for name, made in rests_on(mpc, value(mpc, 4, 4)).items() if not made.proven] == []
+    assert mpc.is_negative(x).proven
+    assert mpc.less_than(x, 0.5).proven
+    assert mpc.in_range(x, 1 << 64).proven
+    assert mpc.clamp(x, 0.5)[1].proven
+    assert mpc.bounded(x, 1 << 64, "a check that opened", checked=True).proven
 
 
 def test_many_openings_cost_all_parties_the_same() -> None:

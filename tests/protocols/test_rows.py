@@ -59,6 +59,8 @@ def test_rows_of_every_kind_of_hospital() -> None:
         np.testing.assert_array_equal(opened.ints, np.rint(expected * 2**secret.frac).astype(np.int64))
         np.testing.assert_array_equal(opened.ints, _opened(oracle[name], oracle[name].data.value).ints)
         assert (secret.limbs, secret.frac, secret.bound) == (SMALL, oracle[name].frac, oracle[name].bound)
+        assert not secret.proven
+        assert not oracle[name].proven
     declared = cost.rows({h: 3 * n for h, n in SIZES.items()})
     assert [m.rounds for m in outcome.meters[:3]] == [declared.rounds] * 3
     assert tuple(m.bytes_sent for m in outcome.meters[:3]) == declared.sent

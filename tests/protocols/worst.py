@@ -27,6 +27,6 @@ class Worst(Plaintext):
         off = native.from_ints((1 << blur) - 1, x.value.shape[-1])
         return super()._negative(Clear(native.sub(x.value, off)), bits, blur)
 
-    def bounded(self, x: Secret, bound: int, because: str) -> Secret:
+    def bounded(self, x: Secret, bound: int, because: str, *, checked: bool = False) -> Secret:
         assert max(map(abs, native.to_ints(x.data.value).ravel()), default=0) <= bound, because
-        return super().bounded(x, bound, because)
+        return super().bounded(x, bound, because, checked=checked)

@@ -40,11 +40,11 @@ class Watched(Plaintext):
         off = self.random.choice(np.array([0, (1 << blur) - 1]), size=x.value.shape[:-1])
         return super()._negative(Clear(native.sub(x.value, native.from_ints(off, x.value.shape[-1]))), bits, blur)
 
-    def _secret(self, data: Any, frac: int, bound: int) -> Secret:
-        return self._watched(super()._secret(data, frac, bound), "a bound that the engine works out")
+    def _secret(self, data: Any, frac: int, bound: int, *, proven: bool = True) -> Secret:
+        return self._watched(super()._secret(data, frac, bound, proven=proven), "a bound that the engine works out")
 
-    def bounded(self, x: Secret, bound: int, because: str) -> Secret:
-        return self._watched(super().bounded(x, bound, because), because)
+    def bounded(self, x: Secret, bound: int, because: str, *, checked: bool = False) -> Secret:
+        return self._watched(super().bounded(x, bound, because, checked=checked), because)
 
     def _watched(self, x: Secret, because: str) -> Secret:
         self.made += 1

@@ -1,5 +1,6 @@
 """Logistic regression, in both modes, against statsmodels, reconverged; and the ways in which a fit can fail."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,15 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
 from engine.analyses import glm_hidden
+from engine.analyses.base import Step
+from engine.analyses.glm_hidden import HiddenFit
+from engine.charter import BAND
 from engine.data.frame_source import FrameSource
 from engine.dictionary import Dictionary
 from engine.dry_run import plan_ranges, run_in_clear
 from engine.errors import DataError, NotEstimable, RefusedByDisclosureRules, SpecError
+from protocols.engine import Secret
+from protocols.plaintext import Plaintext
 from tests.engine.analyses.studies import TWO_HOSPITALS, analysis_of, ask, ask_set, largest, split
 
 QUESTIONS = [
@@ -184,6 +190,26 @@ def test_ranges_are_planned(vcov: str, mode: str, most_rounds: int) -> None:
     price = plan_ranges(analysis_of(dictionary, "logit", 40, formula="y ~ x + b", options=options, disclosure=mode))
     assert price.leakage_log2 <= -40
     assert price.rounds <= most_rounds
+
+
+def test_no_mask_relies_on_rows_before_they_are_compared_with_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the comparison nothing opens under a mask whose leak grows with the rows that are shared."""
+    dictionary = Dictionary.parse({"columns": COLUMNS})
+    leaks: list[float] = []
+    begin = HiddenFit._begin
+
+    def watched(self: HiddenFit, mpc: Plaintext, totals: Mapping[str, Secret]) -> Step:
+        step = begin(self, mpc, totals)
+        leaks.append(mpc.meter.leakage)
+        assert step.hidden[0].z.proven
+        assert not step.hidden[0].y.proven
+        assert not step.hidden[0].w.proven
+        return step
+
+    monkeypatch.setattr(HiddenFit, "_begin", watched)
+    for band in (BAND, 8 * BAND):
+        plan_ranges(analysis_of(dictionary, "logit", 20, (band,) * 3, formula="y ~ x + b"))
+    assert leaks[0] == leaks[1]
 
 
 @pytest.mark.parametrize("mode", MODES)
