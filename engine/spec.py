@@ -38,6 +38,7 @@ class Spec(BaseModel):
     by: str | None = Field(default=None, max_length=256)
     where: str | None = Field(default=None, max_length=10_000)
     complete: list[str] = Field(default_factory=list, max_length=1000)
+    reference: dict[str, str | int | float] = Field(default_factory=dict, max_length=100)
     engine: str = Field(default="replicated", max_length=32)
     disclosure: Literal["result", "steps"] = "result"
     options: dict[str, str | bool | int | float] = Field(default_factory=dict, max_length=32)

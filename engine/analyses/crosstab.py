@@ -23,7 +23,7 @@ from engine.analyses.levels import Levels
 from engine.analyses.normalise import declare_count
 from engine.analyses.question import Limits, Question, listwise, read_options, require_fields
 from engine.data.rows import Rows
-from engine.dictionary import Dictionary
+from engine.dictionary import Dictionary, Level
 from engine.errors import NotEstimable, SpecError
 from engine.results import CrosstabResult
 from engine.results.crosstab import TwoByTwo
@@ -34,21 +34,23 @@ MOST_CELLS = 2000
 
 @dataclass(frozen=True)
 class Crosstab:
-    """a ~ b: the levels of a down, those of b across; option correction (Yates, for 2 x 2)."""
+    """a ~ b: the levels of a down, those of b across, a reference level first; option correction (Yates, for 2 x 2)."""
 
     name: ClassVar[str] = "crosstab"
     modes: ClassVar[tuple[str, ...]] = ("result",)
     rows: Levels
     columns: Levels
     correction: bool
+    first: tuple[int, int]  # the level to put first, down and across: what the others are compared with
     plan: Plan
 
     @classmethod
     def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> Crosstab:
-        require_fields(question, ("formula", "complete"))
+        require_fields(question, ("formula", "complete", "reference"))
         down, across = (Levels.of(dictionary, name) for name in _sides(question.formula))
         if down.name == across.name:
             raise SpecError("a table needs two different columns, for example 'treatment ~ outcome'")
+        first = _first_levels(down, across, question.reference)
         if len(down) * len(across) > MOST_CELLS:
             raise SpecError(f"a table may have at most {MOST_CELLS} cells; choose columns with fewer levels")
         options = read_options(question, {"correction": False})
@@ -63,7 +65,7 @@ class Crosstab:
             outputs=(Output("table", (len(down), len(across)), "count", frac=0),),
             rows_log2=limits.rows_log2,
         )
-        return cls(down, across, options["correction"], plan)
+        return cls(down, across, options["correction"], first, plan)
 
     def start(self) -> State:
         return State("counts")
@@ -91,6 +93,7 @@ class Crosstab:
             index=pd.Index(self.rows.values, name=self.rows.name),
             columns=pd.Index(self.columns.values, name=self.columns.name),
         )
+        full = full.iloc[_moved(len(self.rows), self.first[0]), _moved(len(self.columns), self.first[1])]
         observed = full.loc[full.sum(axis=1) > 0, full.sum(axis=0) > 0]
         if min(observed.shape) < 2:
             raise NotEstimable("The table has only one row or column with people in it, so there is nothing to compare.")
@@ -115,6 +118,19 @@ def _sides(formula: str | None) -> tuple[str, str]:
     if len(sides) != 2 or not all(sides):
         raise SpecError("crosstab needs a formula of two columns, rows ~ columns, for example 'treatment ~ outcome'")
     return sides[0], sides[1]
+
+
+def _first_levels(down: Levels, across: Levels, reference: Mapping[str, Level]) -> tuple[int, int]:
+    """Positions of the reference levels. Raises SpecError, UnknownLevel."""
+    for name in reference:
+        if name not in (down.name, across.name):
+            raise SpecError(f"reference= names '{name}', which is no side of this table; leave it out")
+    down_first, across_first = (side.position(reference[side.name]) if side.name in reference else 0 for side in (down, across))
+    return down_first, across_first
+
+
+def _moved(levels: int, first: int) -> list[int]:
+    return [first, *(level for level in range(levels) if level != first)]
 
 
 def _dropped(full: pd.DataFrame, observed: pd.DataFrame) -> tuple[str, ...]:

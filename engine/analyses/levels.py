@@ -10,7 +10,7 @@ import pandas as pd
 
 from engine.analyses.base import Cell
 from engine.data.rows import Batch
-from engine.dictionary import Column, Dictionary
+from engine.dictionary import Column, Dictionary, Level
 from engine.errors import SpecError
 
 
@@ -38,6 +38,11 @@ class Levels:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def position(self, level: Level) -> int:
+        """Of a level as a person writes it. Raises UnknownLevel."""
+        same = [i for i, value in enumerate(self.values) if value == level and isinstance(value, str) == isinstance(level, str)]
+        return same[0] if same else self.column.level_index(level)
 
     def codes(self, frame: pd.DataFrame) -> np.ndarray:
         """int64 (rows,): the position of each row's level, -1 where it is missing."""

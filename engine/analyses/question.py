@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from engine.dictionary import Dictionary
+from engine.dictionary import Dictionary, Level
 from engine.errors import SpecError
 
 
@@ -24,6 +24,8 @@ class Question(Protocol):
     @property
     def complete(self) -> Sequence[str]: ...
     @property
+    def reference(self) -> Mapping[str, Level]: ...
+    @property
     def options(self) -> Mapping[str, Any]: ...
     @property
     def disclosure(self) -> str: ...
@@ -39,6 +41,7 @@ class Ask:
     by: str | None = None
     where: Any = None
     complete: Sequence[str] = ()
+    reference: Mapping[str, Level] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     disclosure: str = "result"
 
@@ -57,7 +60,7 @@ class Limits:
 
 def require_fields(question: Question, takes: Collection[str]) -> None:
     """Raises SpecError for a field that is set and not among those this analysis takes."""
-    for name in ("formula", "columns", "by"):
+    for name in ("formula", "columns", "by", "reference"):
         if name not in takes and getattr(question, name):
             raise SpecError(f"{question.analysis} takes no {name}=; it takes {_listed(takes)}")
 

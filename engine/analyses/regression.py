@@ -48,10 +48,10 @@ class Model:
 
     @classmethod
     def read(cls, question: Question, dictionary: Dictionary, limits: Limits, vcovs: tuple[str, ...] = VCOV) -> Model:
-        require_fields(question, ("formula", "complete"))
+        require_fields(question, ("formula", "complete", "reference"))
         if not question.formula:
             raise SpecError(f"{question.analysis} needs a formula, for example 'y ~ x1 + x2'")
-        design = Design.compile(question.formula, dictionary)
+        design = Design.compile(question.formula, dictionary, question.reference)
         if design.response_name is None:
             raise FormulaError(
                 f"{question.analysis} needs a response: write it to the left of ~, as in 'outcome ~ {question.formula}'"

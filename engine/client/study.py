@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from engine.client import config as configs
 from engine.client.config import ResearcherConfig
 from engine.client.job import Job, JobStatus, overall
 from engine.client.links import CALL_SECONDS, Links
-from engine.dictionary import Dictionary
+from engine.dictionary import Dictionary, Level
 from engine.errors import SpecError
 from engine.party.policy import compile_question
 from engine.spec import Spec
@@ -37,7 +37,10 @@ class ListedJob:
 
 
 class Study:
-    """Ask questions with `describe`, `crosstab`, `ols`, `logit`; step by step with `spec`, `submit`, `job`, `jobs`.
+    """Ask questions with `describe`, `crosstab`, `ols`, `logit`, `poisson`; step by step with `spec`, `submit`, `job`, `jobs`.
+
+    `where` says about whom. `complete=[columns]` leaves out people with a missing value in these too, so that several questions
+    are about the same people. `reference={column: level}` says what a factor's levels are compared with.
 
     Every question is checked here first, against the charter and its data dictionary; what is wrong with it raises a SpecError
     before anything is sent. It is then signed and sent to every party, each of which checks it again.
@@ -99,12 +102,13 @@ class Study:
         correction: bool = False,
         where: str | None = None,
         complete: Sequence[str] = (),
+        reference: Mapping[str, Level] | None = None,
         disclosure: str = "result",
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.CrosstabResult:
         """The contingency table of `"rows ~ columns"` with its chi-square test (`correction=True`: Yates, for 2 x 2)."""
-        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        common = {"where": where, "complete": complete, "reference": reference or {}, "disclosure": disclosure, "engine": engine}
         found: results.CrosstabResult = self._ask(
             self.spec("crosstab", formula=formula, options={"correction": correction}, **common), timeout
         )
@@ -118,12 +122,13 @@ class Study:
         cov_params: bool = False,
         where: str | None = None,
         complete: Sequence[str] = (),
+        reference: Mapping[str, Level] | None = None,
         disclosure: str = "result",
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.OLSResult:
         """Linear regression. `vcov`: "model", "HC0", "HC1", "cluster"; `cov_params=True` opens the whole covariance matrix."""
-        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        common = {"where": where, "complete": complete, "reference": reference or {}, "disclosure": disclosure, "engine": engine}
         found: results.OLSResult = self._ask(
             self.spec("ols", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
         )
@@ -137,13 +142,14 @@ class Study:
         cov_params: bool = False,
         where: str | None = None,
         complete: Sequence[str] = (),
+        reference: Mapping[str, Level] | None = None,
         disclosure: str = "result",
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.LogitResult:
         """Logistic regression of a 0/1 column. `vcov`: "model", "HC0"; `disclosure="steps"` is faster, takes "cluster" too, and
         shows the parties the coefficients after each step."""
-        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        common = {"where": where, "complete": complete, "reference": reference or {}, "disclosure": disclosure, "engine": engine}
         found: results.LogitResult = self._ask(
             self.spec("logit", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
         )
@@ -157,13 +163,14 @@ class Study:
         cov_params: bool = False,
         where: str | None = None,
         complete: Sequence[str] = (),
+        reference: Mapping[str, Level] | None = None,
         disclosure: str = "result",
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.PoissonResult:
         """Poisson regression of a count, with log link. `vcov`: "model", "HC0"; `disclosure="steps"` is faster, takes "cluster"
         too, and shows the parties the coefficients after each step."""
-        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        common = {"where": where, "complete": complete, "reference": reference or {}, "disclosure": disclosure, "engine": engine}
         found: results.PoissonResult = self._ask(
             self.spec("poisson", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
         )
@@ -174,7 +181,7 @@ class Study:
     def spec(self, analysis: str, **fields: Any) -> Spec:
         """A checked question with a fresh nonce and expiry; fields as in `Spec`. Raises SpecError and its kin."""
         for name in {"columns", "complete"} & fields.keys():
-            fields[name] = list(fields[name])
+            fields[name] = [fields[name]] if isinstance(fields[name], str) else list(fields[name])
         spec = specs.new(study=self.charter.id, researcher=self._config.identity.name, analysis=analysis, **fields)
         self.check(spec)
         return spec

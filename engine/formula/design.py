@@ -6,7 +6,7 @@ bounds it; a continuous response likewise as (y - response_center) / response_sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import pandas as pd
 from formulaic.parser.types import Term as FormulaTerm
 
 from engine.data.rows import Batch
-from engine.dictionary import Dictionary
+from engine.dictionary import Dictionary, Level
 from engine.errors import FormulaError
 from engine.formula.cells import Grouping, count_cells, groupings
 from engine.formula.expression import Factor, Interval, Numeric, product
@@ -61,10 +61,13 @@ class Design:
     _response: Numeric | Factor | None = field(repr=False)
 
     @classmethod
-    def compile(cls, formula: str, dictionary: Dictionary) -> Design:
-        """Raises FormulaError, UnknownColumn or UnknownLevel, whose messages say how to mend the formula."""
+    def compile(cls, formula: str, dictionary: Dictionary, reference: Mapping[str, Level] | None = None) -> Design:
+        """`reference`: the level that a factor's others are compared with, by column; the first declared one otherwise.
+
+        Raises FormulaError, UnknownColumn or UnknownLevel, whose messages say how to mend the formula.
+        """
         left, right = split_sides(formula)
-        reader = Reader(dictionary)
+        reader = Reader(dictionary, reference or {})
         terms = parse_terms(right)
         meanings = {
             factor.expr: reader.read_factor(factor.expr, lookup=factor.eval_method.value == "lookup")
@@ -73,6 +76,7 @@ class Design:
             if factor.eval_method.value != "literal"
         }
         response, response_name = read_response(reader, left)
+        reader.check_references([*meanings.values(), response])
         check_terms(([factor.expr for factor in term.factors] for term in terms), meanings)
         layout = lay_out(terms, meanings)
         columns = [column for _, of_term in layout for column in of_term]

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import ast
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from formulaic.errors import FormulaicError
@@ -130,9 +131,13 @@ def _expanded(node: ASTNode, sizes: list[int]) -> int:
 
 @dataclass(frozen=True)
 class Reader:
-    """Translates the text of one factor. Names are the dictionary's; anything not listed here is refused."""
+    """Translates the text of one factor. Names are the dictionary's; anything not listed here is refused.
+
+    `references`: the question's own reference levels, by column.
+    """
 
     dictionary: Dictionary
+    references: Mapping[str, Level] = field(default_factory=dict)
 
     def read_factor(self, text: str, *, lookup: bool = False) -> Numeric | Factor:
         """A column's name (`lookup`, verbatim), or an expression."""
@@ -144,6 +149,16 @@ class Reader:
         name = _dotted(tree, aliases)
         return self._named(self._column(name)) if name is not None else self._numeric(tree, aliases, 0)
 
+    def check_references(self, meanings: Iterable[Numeric | Factor | None]) -> None:
+        """Every column with a reference level of its own is a factor of the formula. Raises FormulaError, UnknownColumn."""
+        factors = {meaning.column.name for meaning in meanings if isinstance(meaning, Factor)}
+        for name in self.references:
+            self._column(name)
+            if name not in factors:
+                raise FormulaError(
+                    f"reference= names '{name}', which is no factor of the formula. Write C({name}), or leave it out."
+                )
+
     def _column(self, name: str) -> Column:
         if name == RESERVED:
             raise FormulaError(
@@ -152,7 +167,17 @@ class Reader:
         return self.dictionary[name]
 
     def _named(self, column: Column) -> Numeric | Factor:
-        return Value(column) if column.numeric else Factor(column, column.levels or ())
+        return Value(column) if column.numeric else self._as_factor(column, column.levels or ())
+
+    def _as_factor(self, column: Column, levels: tuple[Level, ...], contrast: ast.expr | None = None) -> Factor:
+        """Its reference level is the formula's, else the question's, else the first."""
+        own, written = self.references.get(column.name), None if contrast is None else _reference(contrast)
+        if own is not None and written is not None and column.level_index(own) != column.level_index(written):
+            raise FormulaError(
+                f"reference= and the formula name different reference levels of '{column.name}'. Keep one of them."
+            )
+        level = own if written is None else written
+        return Factor(column, levels, 0 if level is None else column.level_index(level))
 
     def _called(self, call: ast.Call) -> str:
         if not isinstance(call.func, ast.Name):
@@ -212,7 +237,7 @@ class Reader:
                 f"C({name}) needs levels: declare levels = [...] for '{name}' in the data dictionary, or use it as a number."
             )
         contrast = call.args[1] if len(call.args) == 2 else call.keywords[0].value if call.keywords else None
-        return Factor(column, column.values, 0 if contrast is None else column.level_index(_reference(contrast)))
+        return self._as_factor(column, column.values, contrast)
 
 
 def parse_expression(text: str) -> tuple[ast.expr, dict[str, str]]:

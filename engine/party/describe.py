@@ -37,6 +37,9 @@ def describe_question(spec: Spec, plan: Plan) -> str:
     sentences.append(f"It reads the columns {', '.join(plan.columns)}.")
     if plan.listwise:
         sentences.append(f"People are left out where one of these is missing: {', '.join(plan.listwise)}.")
+    references = ", ".join(f"{name} = {level}" for name, level in sorted(spec.reference.items()))
+    if references:
+        sentences.append(f"Compared with the level {references}.")
     options = ", ".join(f"{key} = {value}" for key, value in sorted(spec.options.items()))
     if options:
         sentences.append(f"Options: {options}.")

@@ -587,3 +587,46 @@ def test_a_bent_column_of_few_values_counts_as_groups(formula, cells):
     batch = Batch(frame, None, np.arange(4, dtype=np.uint64))
     assert [int(cell.members(batch).sum()) for cell in design.cells] == [1, 2, 1][:cells]
     assert all(cell.absent_if == (i,) for i, cell in enumerate(design.cells))
+
+
+@pytest.mark.parametrize(
+    ("formula", "reference", "written"),
+    [
+        ("y ~ race + age", {"race": "black"}, "y ~ C(race, Treatment('black')) + age"),
+        (
+            "y ~ C(race):age + C(ph_ecog)",
+            {"race": "other", "ph_ecog": 2},
+            "y ~ C(race, Treatment('other')):age + C(ph_ecog, Treatment(2))",
+        ),
+        ("y ~ centre*arm", {"centre": 3.0}, "y ~ C(centre, Treatment(3))*arm"),
+        ("y ~ C(race, Treatment('black'))", {"race": "black"}, "y ~ C(race, Treatment('black'))"),
+        ("y ~ 0 + race + arm", {"arm": "treated"}, "y ~ 0 + race + C(arm, Treatment('treated'))"),
+    ],
+)
+def test_a_reference_of_the_question_is_one_of_the_formula(formula: str, reference: dict[str, str | float], written: str) -> None:
+    asked, other = Design.compile(formula, DICTIONARY, reference), Design.compile(written, DICTIONARY)
+    assert np.array_equal(asked.matrix(BATCH), other.matrix(BATCH))
+    assert [name.split("[")[-1] for name in asked.names] == [name.split("[")[-1] for name in other.names]
+    assert [cell.label for cell in asked.cells] == [cell.label for cell in other.cells]
+
+
+def test_the_reference_of_a_response_is_its_zero() -> None:
+    first, second = (Design.compile("arm ~ age", DICTIONARY, reference) for reference in ({}, {"arm": "treated"}))
+    assert np.array_equal(first.response(BATCH), 1 - second.response(BATCH))
+
+
+@pytest.mark.parametrize(
+    ("formula", "reference", "error", "message"),
+    [
+        ("y ~ age", {"race": "black"}, FormulaError, "no factor of the formula"),
+        ("y ~ female", {"female": 1}, FormulaError, "C\\(female\\)"),
+        ("y ~ race", {"rase": "black"}, UnknownColumn, "Did you mean 'race'"),
+        ("y ~ race", {"race": "blak"}, UnknownLevel, "Did you mean 'black'"),
+        ("y ~ centre", {"centre": "1"}, UnknownLevel, "no level"),
+        ("y ~ C(race, Treatment('black'))", {"race": "other"}, FormulaError, "different reference levels"),
+        ("y ~ race", {"hospital": "um"}, FormulaError, "not a dictionary column"),
+    ],
+)
+def test_a_reference_that_does_not_fit_is_refused(formula: str, reference: dict, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        Design.compile(formula, DICTIONARY, reference)

@@ -124,3 +124,22 @@ def test_questions_that_are_wrong_in_themselves(formula: str | None, message: st
 
     with pytest.raises(SpecError, match=message):
         analysis_of(Dictionary.parse({"columns": COLUMNS}), "crosstab", formula=formula)
+
+
+def test_a_reference_level_comes_first_and_turns_the_effects_round() -> None:
+    plain, _ = ask_set("indo_rct", "crosstab", formula="indo ~ pep_out")
+    turned, _ = ask_set("indo_rct", "crosstab", formula="indo ~ pep_out", reference={"indo": 1})
+    assert turned.observed.index.tolist() == [1, 0]
+    assert np.array_equal(turned.observed.loc[[0, 1]], plain.observed)
+    assert turned.statistic == plain.statistic
+    assert turned.effects().loc["odds ratio", "estimate"] == pytest.approx(1 / plain.effects().loc["odds ratio", "estimate"])
+    assert turned.two_by_two.risk_difference == -plain.two_by_two.risk_difference
+
+
+def test_a_reference_of_another_column_is_refused() -> None:
+    from engine.dictionary import Dictionary
+
+    with pytest.raises(SpecError, match="no side of this table"):
+        analysis_of(Dictionary.parse({"columns": COLUMNS}), "crosstab", formula="arm ~ dead", reference={"x": 1})
+    with pytest.raises(SpecError, match="no level 'placebo'"):
+        analysis_of(Dictionary.parse({"columns": COLUMNS}), "crosstab", formula="arm ~ dead", reference={"arm": "placebo"})

@@ -227,3 +227,8 @@ def test_rounds_are_planned() -> None:
         analysis_of(Dictionary.parse({"columns": COLUMNS}), "describe", 40, columns=["x", "fine", "b"], by="group")
     )
     assert price.rounds <= 32
+
+
+def test_a_description_takes_no_reference() -> None:
+    with pytest.raises(SpecError, match="takes no reference="):
+        analysis_of(Dictionary.parse(datasets.load("lung").dictionary), "describe", columns=["age"], reference={"sex": 1})

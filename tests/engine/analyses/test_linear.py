@@ -13,6 +13,7 @@ from engine.dictionary import Dictionary
 from engine.dry_run import plan_ranges
 from engine.errors import NotEstimable, RefusedByDisclosureRules, SpecError
 from protocols.errors import RangeError, SecurityBudgetExceeded
+from tests import datasets
 from tests.engine.analyses.studies import LOOSE, analysis_of, ask, ask_set, largest, split
 
 RANDHIE = "coins + female + black + xage + linc + disea + physlm"
@@ -378,3 +379,25 @@ def test_cluster_needs_a_person_column() -> None:
 
 def test_ols_is_registered() -> None:
     assert isinstance(analysis_of(many(1), "ols", formula="y ~ x0"), OLS)
+
+
+def test_a_reference_level_of_the_question() -> None:
+    found, pooled = ask_set("colon", "ols", formula="time ~ rx + age", reference={"rx": "Lev"}, complete=["nodes"])
+    truth = smf.ols("time ~ C(rx, Treatment('Lev')) + age", pooled.dropna(subset=["nodes"])).fit()
+    assert list(found.params.index) == ["Intercept", "rx[T.Obs]", "rx[T.Lev+5FU]", "age"]
+    for level in ("Obs", "Lev+5FU"):
+        name = f"C(rx, Treatment('Lev'))[T.{level}]"
+        assert found.params[f"rx[T.{level}]"] == pytest.approx(truth.params[name], rel=1e-9)
+        assert found.bse[f"rx[T.{level}]"] == pytest.approx(truth.bse[name], rel=1e-9)
+
+
+def test_complete_leaves_out_rows_and_is_part_of_the_row_set() -> None:
+    found, pooled = ask_set("lung", "ols", formula="time ~ age + sex", complete=["wt.loss"])
+    kept = pooled.dropna(subset=["wt.loss"])
+    assert (found.nobs, found.missing) == (len(kept), len(pooled) - len(kept))
+    assert found.params["age"] == pytest.approx(smf.ols("time ~ age + sex", kept).fit().params["age"], rel=1e-9)
+    dictionary = Dictionary.parse(datasets.load("lung").dictionary)
+    plan = analysis_of(dictionary, "ols", formula="time ~ age + sex", complete=["wt.loss", "age"]).plan
+    assert plan.listwise == plan.row_sets[0].columns == ("time", "age", "sex", "wt.loss")
+    with pytest.raises(SpecError, match="no column 'weight'"):
+        analysis_of(dictionary, "ols", formula="time ~ age", complete=["weight"])

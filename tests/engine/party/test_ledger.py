@@ -27,6 +27,7 @@ COLUMNS: dict[str, Any] = {
     "arm": {"type": "binary"},
     "ill": {"type": "binary"},
     "visit": {"type": "integer", "bounds": [1, 9]},
+    "second": {"type": "number", "bounds": [0, 20]},
 }
 VICTIM = "age == 99"
 
@@ -34,12 +35,13 @@ VICTIM = "age == 99"
 class Study:
     """Questions one after the other. The victim, at the first hospital, is the only one of that age."""
 
-    def __init__(self, *, visits: int = 1, empty: int | None = None) -> None:
+    def __init__(self, *, visits: int = 1, empty: int | None = None, unknown: int = 0) -> None:
         self.dictionary = Dictionary.parse(
             {"columns": COLUMNS, **({"person": {"column": "id"}} if visits > 1 else {})},
         )
         frames = [hospital(h, visits) for h in range(3)]
         frames[0].loc[frames[0]["id"] == "0-5", ["age", "sex", "ill"]] = 99, "F", 1
+        frames[0]["second"] = np.where(np.arange(len(frames[0])) < unknown, np.nan, 1.0)
         self.sources = [FrameSource(frame.iloc[:0] if h == empty else frame, self.dictionary) for h, frame in enumerate(frames)]
         self.earlier: list[list[EarlierRowSet]] = [[], [], []]
         self.never_charged: list[str] = []
@@ -77,7 +79,7 @@ def hospital(number: int, visits: int) -> pd.DataFrame:
         }
     )
     frame = pd.concat([fixed.assign(visit=k) for k in range(1, visits + 1)], ignore_index=True)
-    return frame.assign(lab=np.round(rng.uniform(0, 20, len(frame)), 2))
+    return frame.assign(lab=np.round(rng.uniform(0, 20, len(frame)), 2), second=1.0)
 
 
 def describe(*columns: str, **fields: Any) -> dict[str, Any]:
@@ -167,3 +169,25 @@ def test_all_hospitals_name_a_comparison_alike_and_no_two_comparisons_are_named_
     assert len(mine) == len(sets) * len(earlier)
     theirs = ledger.concerning(sets, [EarlierRowSet(e.job, e.columns, b"other", e.where) for e in earlier])
     assert mine.keys() == theirs.keys()
+
+
+def test_two_answers_whose_complete_sets_differ_by_few_people_are_refused() -> None:
+    """Nine people have no second lab value: with `complete=` and without it, the same question is about other people."""
+    study = Study(unknown=9)
+    model = {"analysis": "ols", "formula": "lab ~ age"}
+    assert study.ask(**model) == "released"
+    assert study.ask(**model, complete=["second"]) == "refused"
+    assert study.ask(**model, complete=["age"]) == "released"
+    assert study.ask("describe", columns=["arm"], complete=["second"]) == "released"  # no column in common with the model
+
+
+def test_two_answers_whose_complete_sets_differ_by_ten_people_are_answered() -> None:
+    study = Study(unknown=10)
+    assert study.ask("ols", formula="lab ~ age", complete=["second"]) == "released"
+    assert study.ask("ols", formula="lab ~ age") == "released"
+
+
+def test_another_reference_is_about_the_same_people() -> None:
+    study = Study()
+    assert study.ask("ols", formula="lab ~ sex + age") == "released"
+    assert study.ask("ols", formula="lab ~ sex + age", reference={"sex": "M"}) == "released"

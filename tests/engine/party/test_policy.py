@@ -174,3 +174,15 @@ def test_a_question_reads_as_plain_language(study: Study) -> None:
     openings = describe_openings(plan)
     assert any("to the researcher: mean" in line for line in openings)
     assert any("to the researcher: people" in line for line in openings)
+
+
+def test_a_reference_level_reads_as_plain_language(study: Study) -> None:
+    question = spec.parse(study.ask(reference={"race": "black"}).data)
+    plan = policy.compile_question(question, study.charter).analysis.plan
+    assert "Compared with the level race = black." in describe_question(question, plan)
+
+
+@pytest.mark.parametrize("reference", [{"race": True}, {"race": None}, {"race": ["black"]}, ["race"]])
+def test_a_reference_level_is_a_text_or_a_number(study: Study, reference: object) -> None:
+    with pytest.raises(SpecError, match="reference"):
+        study.ask(reference=reference)
