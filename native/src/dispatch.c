@@ -10,10 +10,16 @@ static const kernel_forms PORTABLE = {
     .from_planes = from_planes_portable,
     .matmul_block = matmul_block_portable,
     .row_names_fold = row_names_fold_portable,
+    .sample_keep = sample_keep_portable,
+    .sample_thirds = sample_thirds_portable,
+    .sample_heads = sample_heads_portable,
+    .pack = pack_portable,
+    .unpack = unpack_portable,
+    .rns = &rns_form_portable,
 };
 
 #if defined(__x86_64__)
-/* AVX2 has no wide enough multiplication: its matrix product is the portable one. */
+/* AVX2 has no wide enough multiplication and no byte permutation across a vector: its matrix product and its packing are portable. */
 static const kernel_forms AVX2 = {
     .name = "avx2",
     .aes_blocks = aes_blocks_avx2,
@@ -21,6 +27,12 @@ static const kernel_forms AVX2 = {
     .from_planes = from_planes_avx2,
     .matmul_block = matmul_block_portable,
     .row_names_fold = row_names_fold_avx2,
+    .sample_keep = sample_keep_avx2,
+    .sample_thirds = sample_thirds_avx2,
+    .sample_heads = sample_heads_avx2,
+    .pack = pack_portable,
+    .unpack = unpack_portable,
+    .rns = &rns_form_portable,
 };
 static const kernel_forms AVX512IFMA = {
     .name = "avx512ifma",
@@ -29,6 +41,12 @@ static const kernel_forms AVX512IFMA = {
     .from_planes = from_planes_avx512ifma,
     .matmul_block = matmul_block_avx512ifma,
     .row_names_fold = row_names_fold_avx512ifma,
+    .sample_keep = sample_keep_avx512ifma,
+    .sample_thirds = sample_thirds_avx512ifma,
+    .sample_heads = sample_heads_avx512ifma,
+    .pack = pack_avx512ifma,
+    .unpack = unpack_avx512ifma,
+    .rns = &rns_form_portable,
 };
 static const kernel_forms *const FORMS[] = {&AVX512IFMA, &AVX2, &PORTABLE};
 
@@ -37,10 +55,12 @@ static int machine_runs(const kernel_forms *forms)
     __builtin_cpu_init();
     if (forms == &AVX512IFMA) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512ifma")
-            && __builtin_cpu_supports("vaes");
+            && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi")
+            && __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("vaes");
     }
     if (forms == &AVX2) {
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("aes");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("aes")
+            && __builtin_cpu_supports("popcnt");
     }
     return 1;
 }

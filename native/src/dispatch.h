@@ -3,6 +3,9 @@
 #define UNSEEN_DISPATCH_H
 
 #include "kernels.h"
+#include "packing.h"
+#include "rns_table.h"
+#include "sampling_forms.h"
 
 /* Blocks of the matrix product: at most this many rows and columns of out, and this many terms of each sum, in one call. */
 enum { BLOCK_SIDE = 32, BLOCK_TERMS = 32 };
@@ -38,6 +41,12 @@ typedef struct {
     planes_fn *from_planes;
     matmul_block_fn *matmul_block;
     names_fn *row_names_fold;
+    sample_keep_fn *sample_keep;
+    sample_small_fn *sample_thirds;
+    sample_small_fn *sample_heads;
+    pack_fn *pack;
+    unpack_fn *unpack;
+    const rns_form *rns;
 } kernel_forms;
 
 /* The forms in use. */
