@@ -19,6 +19,7 @@ import tenseal.sealapi as seal
 
 from benchmarks import ckks_inputs, trio
 from benchmarks.clock import timed
+from benchmarks.peers.seal_polynomial import Chebyshev
 
 GENERATOR = 3  # SEAL orders slots by the powers of 3: one step is the element 3
 Answer = dict[str, Any]
@@ -170,6 +171,22 @@ def _times_plain(name: str, s: Setting) -> Answer:
     return _evaluated(name, s, run)
 
 
+def _chebyshev(name: str, s: Setting) -> Answer:
+    levels, data = [], s.context.last_context_data()
+    while data is not None and len(levels) < s.encrypted[0].coeff_modulus_size():
+        levels.append((data.parms_id(), data.parms().coeff_modulus()[-1].value()))
+        data = data.prev_context_data()
+    weights = ckks_inputs.coefficients()
+    level = len(levels) - 1 - len(weights).bit_length()
+
+    def run() -> Any:
+        chebyshev = Chebyshev(s.evaluator, s.encoder, s.keys["relin"], levels, {1: s.encrypted[0]})
+        return chebyshev.evaluate(weights, level, s.scale)
+
+    seconds, peak, found = timed(run)
+    return {"seconds": seconds, "peak_rss": peak, "error": ckks_inputs.error(name, s.degree, s.opened(found))}
+
+
 RUNS: dict[str, Callable[[str, Setting], Answer]] = {
     "ntt forward": _ntt,
     "ntt inverse": _ntt,
@@ -183,6 +200,7 @@ RUNS: dict[str, Callable[[str, Setting], Answer]] = {
     "ckks rotate": lambda name, s: _evaluated(
         name, s, lambda out: s.evaluator.rotate_vector(s.encrypted[0], ckks_inputs.STEP, s.keys["galois"], out)
     ),
+    "ckks chebyshev": _chebyshev,
     "ckks wire": _wire,
 }
 
