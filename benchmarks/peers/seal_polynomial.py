@@ -1,6 +1,6 @@
-"""A polynomial in the Chebyshev basis on a ciphertext of SEAL: Paterson and Stockmeyer, eight small powers, 16 products for degree 63.
+"""A polynomial in the Chebyshev basis on a ciphertext of SEAL, which has no such function: Paterson and Stockmeyer.
 
-SEAL has no such function. Written as its users would: scales are kept exact by encoding each constant at the scale that its sum
+Written as its users would: 16 products for degree 63, scales kept exact by encoding each constant at the scale that its sum
 needs. One level deeper than the shortest way, which needs twice the products.
 """
 
@@ -16,7 +16,7 @@ SMALL = 8  # T_1 ... T_7 make the leaves
 
 @dataclass
 class Chebyshev:
-    """T_k of one ciphertext, each made when it is first asked for. `levels`: (parms_id, last prime) of the chain, level 0 first."""
+    """T_k of one ciphertext, each made when it is first asked for. `levels`: (parms_id, last prime), level 0 first."""
 
     evaluator: Any
     encoder: Any

@@ -89,10 +89,9 @@ def _made(kind: Callable[[], Any], fill: Callable[..., None], *given: Any) -> An
 # -- what is timed ----------------------------------------------------------------------------------------------------------
 
 
-def _evaluated(name: str, s: Setting, run: Callable[[Any], object]) -> Answer:
-    """`run` writes a ciphertext, which is decrypted and compared."""
-    out = seal.Ciphertext()
-    seconds, peak, _ = timed(lambda: run(out))
+def _evaluated(name: str, s: Setting) -> Answer:
+    """The ciphertext is decrypted and compared."""
+    seconds, peak, out = timed(lambda: CIPHERTEXTS[name](s))
     return {"seconds": seconds, "peak_rss": peak, "error": ckks_inputs.error(name, s.degree, s.opened(out))}
 
 
@@ -154,54 +153,47 @@ def _wire(name: str, s: Setting) -> Answer:
     return {"seconds": seconds, "peak_rss": peak, "error": error, "bytes_sent": 8 * words, **sizes}
 
 
-def _multiply(name: str, s: Setting) -> Answer:
-    def run(out: Any) -> None:
-        s.evaluator.multiply(*s.encrypted, out)
-        s.evaluator.relinearize_inplace(out, s.keys["relin"])
-        s.evaluator.rescale_to_next_inplace(out)
-
-    return _evaluated(name, s, run)
+def _multiply(s: Setting) -> Any:
+    out = _made(seal.Ciphertext, s.evaluator.multiply, *s.encrypted)
+    s.evaluator.relinearize_inplace(out, s.keys["relin"])
+    s.evaluator.rescale_to_next_inplace(out)
+    return out
 
 
-def _times_plain(name: str, s: Setting) -> Answer:
-    def run(out: Any) -> None:
-        s.evaluator.multiply_plain(s.encrypted[0], s.plain[1], out)
-        s.evaluator.rescale_to_next_inplace(out)
-
-    return _evaluated(name, s, run)
+def _times_plain(s: Setting) -> Any:
+    out = _made(seal.Ciphertext, s.evaluator.multiply_plain, s.encrypted[0], s.plain[1])
+    s.evaluator.rescale_to_next_inplace(out)
+    return out
 
 
-def _chebyshev(name: str, s: Setting) -> Answer:
+def _chebyshev(s: Setting) -> Any:
     levels, data = [], s.context.last_context_data()
     while data is not None and len(levels) < s.encrypted[0].coeff_modulus_size():
         levels.append((data.parms_id(), data.parms().coeff_modulus()[-1].value()))
         data = data.prev_context_data()
     weights = ckks_inputs.coefficients()
-    level = len(levels) - 1 - len(weights).bit_length()
-
-    def run() -> Any:
-        chebyshev = Chebyshev(s.evaluator, s.encoder, s.keys["relin"], levels, {1: s.encrypted[0]})
-        return chebyshev.evaluate(weights, level, s.scale)
-
-    seconds, peak, found = timed(run)
-    return {"seconds": seconds, "peak_rss": peak, "error": ckks_inputs.error(name, s.degree, s.opened(found))}
+    powers = Chebyshev(s.evaluator, s.encoder, s.keys["relin"], levels, {1: s.encrypted[0]})
+    return powers.evaluate(weights, len(levels) - 1 - len(weights).bit_length(), s.scale)
 
 
+CIPHERTEXTS: dict[str, Callable[[Setting], Any]] = {
+    "ckks encrypt": lambda s: _made(seal.Ciphertext, s.encryptor.encrypt, s.plain[0]),
+    "ckks add": lambda s: _made(seal.Ciphertext, s.evaluator.add, *s.encrypted),
+    "ckks times plain": _times_plain,
+    "ckks multiply": _multiply,
+    "ckks rotate": lambda s: _made(
+        seal.Ciphertext, s.evaluator.rotate_vector, s.encrypted[0], ckks_inputs.STEP, s.keys["galois"]
+    ),
+    "ckks chebyshev": _chebyshev,
+}
 RUNS: dict[str, Callable[[str, Setting], Answer]] = {
     "ntt forward": _ntt,
     "ntt inverse": _ntt,
     "ckks encode": _encode,
     "ckks decode": _decode,
-    "ckks encrypt": lambda name, s: _evaluated(name, s, lambda out: s.encryptor.encrypt(s.plain[0], out)),
     "ckks decrypt": _decrypt,
-    "ckks add": lambda name, s: _evaluated(name, s, lambda out: s.evaluator.add(*s.encrypted, out)),
-    "ckks times plain": _times_plain,
-    "ckks multiply": _multiply,
-    "ckks rotate": lambda name, s: _evaluated(
-        name, s, lambda out: s.evaluator.rotate_vector(s.encrypted[0], ckks_inputs.STEP, s.keys["galois"], out)
-    ),
-    "ckks chebyshev": _chebyshev,
     "ckks wire": _wire,
+    **dict.fromkeys(CIPHERTEXTS, _evaluated),
 }
 
 
