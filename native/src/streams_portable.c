@@ -1,27 +1,7 @@
 /* Key streams added to ring elements while they are still in the cache. The cipher has the forms of each instruction set. */
-#include "dispatch.h"
-#include "element.h"
+#include "streams.h"
 
 enum { CHUNK_BLOCKS = 256 }; /* of each stream at a time: 4 KiB */
-
-typedef struct {
-    uint8_t round_keys[AES_SCHEDULE_BYTES];
-    u128 counter;
-} stream;
-
-static stream opened(const key_stream *from)
-{
-    stream s;
-    aes128_expand_key(s.round_keys, from->key);
-    s.counter = (u128)from->first_high << 64 | from->first_low;
-    return s;
-}
-
-static void next_blocks(stream *s, uint64_t *out, size_t blocks)
-{
-    for (size_t i = 0; i < blocks; i++, s->counter++) memcpy(out + 2 * i, &s->counter, 16);
-    kernels_active->aes_blocks((uint8_t *)out, (const uint8_t *)out, blocks, s->round_keys);
-}
 
 INLINE void add_difference(uint64_t *out, const uint64_t *in, const uint64_t *plus, const uint64_t *minus, size_t n, const int L)
 {
@@ -37,13 +17,13 @@ INLINE void add_difference(uint64_t *out, const uint64_t *in, const uint64_t *pl
 void ring_add_streams(uint64_t *out, const uint64_t *in, size_t n, int limbs, const key_stream *plus, const key_stream *minus)
 {
     uint64_t first[2 * CHUNK_BLOCKS], second[2 * CHUNK_BLOCKS];
-    stream p = opened(plus), m = opened(minus);
+    stream p = stream_open(plus), m = stream_open(minus);
     const size_t words = (size_t)limbs;
     for (size_t start = 0; start < n;) {
         const size_t room = 2 * CHUNK_BLOCKS / words;
         const size_t count = n - start < room ? n - start : room;
-        next_blocks(&p, first, count * words / 2);
-        next_blocks(&m, second, count * words / 2);
+        stream_next(&p, first, count * words / 2);
+        stream_next(&m, second, count * words / 2);
         if (limbs == 2) {
             add_difference(out + start * words, in + start * words, first, second, count, 2);
         } else {

@@ -14,7 +14,9 @@
 #include <string.h>
 
 /* the parts that have a file of their own */
+void drive_embedding(void);
 void drive_rns(void);
+void drive_switching(void);
 
 static void *buffers[64];
 static int used;
@@ -167,6 +169,8 @@ int main(int argc, char **argv)
         row_sets(sizes[i]);
     }
     drive_rns();
+    drive_switching();
+    drive_embedding();
     if (argc > 2 && strcmp(argv[2], "branch") == 0) {
         const volatile uint64_t *x = secret(8);
         puts(*x > 5 ? "large" : "small");
