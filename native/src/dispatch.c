@@ -16,6 +16,7 @@ static const kernel_forms PORTABLE = {
     .pack = pack_portable,
     .unpack = unpack_portable,
     .rns = &rns_form_portable,
+    .switching = &switch_portable,
 };
 
 #if defined(__x86_64__)
@@ -33,6 +34,7 @@ static const kernel_forms AVX2 = {
     .pack = pack_portable,
     .unpack = unpack_portable,
     .rns = &rns_form_portable,
+    .switching = &switch_avx2,
 };
 static const kernel_forms AVX512IFMA = {
     .name = "avx512ifma",
@@ -47,6 +49,7 @@ static const kernel_forms AVX512IFMA = {
     .pack = pack_avx512ifma,
     .unpack = unpack_avx512ifma,
     .rns = &rns_form_portable,
+    .switching = &switch_avx512ifma,
 };
 static const kernel_forms *const FORMS[] = {&AVX512IFMA, &AVX2, &PORTABLE};
 

@@ -6,6 +6,7 @@
 #include "packing.h"
 #include "rns_table.h"
 #include "sampling_forms.h"
+#include "switching_forms.h"
 
 /* Blocks of the matrix product: at most this many rows and columns of out, and this many terms of each sum, in one call. */
 enum { BLOCK_SIDE = 32, BLOCK_TERMS = 32 };
@@ -47,6 +48,7 @@ typedef struct {
     pack_fn *pack;
     unpack_fn *unpack;
     const rns_form *rns;
+    const switch_forms *switching;
 } kernel_forms;
 
 /* The forms in use. */
