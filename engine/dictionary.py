@@ -10,6 +10,8 @@ scaling to [-1, 1], a factor's levels) is the same everywhere and says nothing a
 
     [person]
     column = "id"                      names a person at one hospital; never a column of the study
+
+A category may be made from another column, by cut points or by merging levels: engine/derivation.py.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from engine import derivation
+from engine.derivation import Derivation
 from engine.errors import DictionaryError, UnknownColumn, UnknownLevel
 
 ColumnType = Literal["number", "integer", "binary", "category"]
@@ -59,6 +63,7 @@ class Column:
     label: str | None = None
     resolution: float | None = None
     grade: Grade = "moderate"
+    derivation: Derivation | None = None  # how it is made from another column; None for one that hospitals read
 
     @property
     def numeric(self) -> bool:
@@ -117,6 +122,8 @@ class Column:
                 out[key] = getattr(self, key)
         if self.resolution is not None and not (self.type in ("integer", "binary") and self.resolution == 1):
             out["resolution"] = self.resolution
+        if self.derivation is not None:
+            return out | self.derivation.to_dict()
         if self.grade != "moderate":
             out["grade"] = self.grade
         return out
@@ -140,6 +147,16 @@ class Dictionary:
     def __contains__(self, name: object) -> bool:
         return name in self.columns
 
+    @property
+    def own(self) -> dict[str, Column]:
+        """The columns that hospitals read, without those made from others."""
+        return {name: column for name, column in self.columns.items() if column.derivation is None}
+
+    def source(self, name: str) -> str:
+        """The column that hospitals read for it: itself, or what it is made from."""
+        made = self[name].derivation
+        return name if made is None else made.source
+
     @classmethod
     def parse(cls, mapping: Mapping[str, Any]) -> Dictionary:
         """From a plain mapping (TOML or JSON as read). Raises DictionaryError for anything unknown, missing or contradictory."""
@@ -151,7 +168,9 @@ class Dictionary:
             raise DictionaryError("The data dictionary declares no columns. Add a [columns.NAME] section for each.")
         if len(declared) > MAX_COLUMNS:
             raise DictionaryError(f"The data dictionary has more than {MAX_COLUMNS} columns. Leave out those no question needs.")
-        columns = {name: parse_column(name, entry) for name, entry in declared.items()}
+        derived = {name for name, entry in declared.items() if isinstance(entry, Mapping) and "from" in entry}
+        own = {name: parse_column(name, entry) for name, entry in declared.items() if name not in derived}
+        columns = {name: parse_derived(name, entry, own) if name in derived else own[name] for name, entry in declared.items()}
         return cls(MappingProxyType(columns), _parse_person(mapping.get("person"), columns))
 
     @classmethod
@@ -210,6 +229,21 @@ def parse_column(name: str, entry: Any) -> Column:
         resolution=_parse_resolution(where, entry, kind),
         grade=grade,
     )
+
+
+def parse_derived(name: str, entry: Mapping[str, Any], own: Mapping[str, Column]) -> Column:
+    """One [columns.NAME] section that makes a column from one of `own`."""
+    check_name(name)
+    where = f"Column '{name}'"
+    if entry.get("type") != "category":
+        raise DictionaryError(f'{where}: a column made from another one is a category. Write type = "category".')
+    if "grade" in entry:
+        raise DictionaryError(f"{where} has the grade of the column it is made from. Leave grade = out.")
+    _refuse_unknown(entry, derivation.KEYS, f"{where} (made from another column)")
+    levels = _parse_levels(where, entry, "category") or ()
+    made = derivation.parse(name, entry, levels, own)
+    label = _parse_text(where, entry, "label")
+    return Column(name, "category", levels=levels, label=label, grade=own[made.source].grade, derivation=made)
 
 
 def check_name(name: Any) -> None:

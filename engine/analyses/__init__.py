@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from engine.analyses.base import Analysis
@@ -36,8 +37,17 @@ def build(question: Question, dictionary: Dictionary, limits: Limits) -> Analysi
         raise SpecError(
             f"{question.analysis} runs with disclosure={' or '.join(map(repr, family.modes))}, not {question.disclosure!r}"
         )
-    analysis: Analysis = family.build(question, dictionary, limits)
-    return analysis
+    return _with_sources(family.build(question, dictionary, limits), dictionary)
+
+
+def _with_sources(analysis: Any, dictionary: Dictionary) -> Analysis:
+    """The analysis with row sets that name what derived columns are made from."""
+    plan = analysis.plan
+    sources = {name: dictionary.source(name) for each in plan.row_sets for name in each.columns if name in dictionary}
+    if all(name == source for name, source in sources.items()):
+        return analysis  # type: ignore[no-any-return]
+    row_sets = (replace(each, sources=tuple(sources[name] for name in each.columns)) for each in plan.row_sets)
+    return replace(analysis, plan=replace(plan, row_sets=tuple(row_sets)))  # type: ignore[no-any-return]
 
 
 __all__ = ["ANALYSES", "Analysis", "Ask", "Limits", "Question", "build"]

@@ -54,11 +54,17 @@ class RowSet:
     columns: tuple[str, ...]
     group: str = ""  # a cell's label; public
     members: Callable[[Batch], np.ndarray] | None = None  # bool (rows,)
+    sources: tuple[str, ...] = ()  # what derived ones among `columns` are made from
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Every column that its rows are chosen by, or its numbers say something of."""
+        return tuple(dict.fromkeys(self.columns + self.sources))
 
     @property
     def name(self) -> tuple[str, ...]:
         """What the ledger knows it by: the columns, and the group with a mark before it."""
-        return (*self.columns, GROUP + self.group) if self.group else self.columns
+        return (*self.about, GROUP + self.group) if self.group else self.about
 
 
 def row_sets(whole: Iterable[tuple[str, ...]], groups: Sequence[RowSet]) -> tuple[RowSet, ...]:

@@ -30,6 +30,15 @@ class Block:
         return Block({name: array[start:stop] for name, array in self.arrays.items()}, self.identities[start:stop], rows)
 
 
+def with_derived(dictionary: Dictionary, columns: Sequence[str], own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of these columns, from those that were read."""
+    arrays = {}
+    for name in columns:
+        made = dictionary[name].derivation
+        arrays[name] = own[name] if made is None else made.positions(own[made.source])
+    return arrays
+
+
 class FrameBuilder:
     """Makes the frame of a Batch from the arrays of a Block."""
 

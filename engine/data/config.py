@@ -50,7 +50,7 @@ class DataSection(BaseModel):
     codes: dict[str, dict[str, str | int | float]] = Field(default_factory=dict)
     missing: list[str] = Field(default_factory=list)
     memory: str = Field(default="300MB", pattern=r"^\d+ ?[KMG]i?B$")  # what a query may use; beyond it, it spills to `temporary`
-    temporary: str | None = None  # a folder for that; a private one of the system when left out
+    temporary: str | None = None  # a folder for that; the daemon's state folder when left out
     threads: int = Field(default=2, ge=1, le=256)
 
     @model_validator(mode="after")
@@ -76,6 +76,10 @@ def parse(section: Any, dictionary: Dictionary) -> DataSection:
             raise ConfigError(
                 f"[data.columns] maps '{name}', which the study's dictionary does not have. Remove it or mend its name."
             )
+    for name in {**config.columns, **config.codes}:
+        if name in dictionary and dictionary[name].derivation is not None:
+            made = f"'{name}' is made from '{dictionary.source(name)}' by the study's dictionary"
+            raise ConfigError(f"{made}, the same at every hospital. Take it out of [data].")
     for name, codes in config.codes.items():
         if name not in dictionary:
             raise ConfigError(f"[data.codes.{name}] belongs to no column of the study's dictionary. Remove it or mend its name.")
@@ -100,9 +104,10 @@ def check_code(column: Column, own: str, level: Level) -> None:
         raise ConfigError(f"{where}: '{column.name}' is a number, so the code must stand for a number within its bounds.")
 
 
-def open_source(section: Any, dictionary: Dictionary, key: bytes, folder: Path) -> DuckDBSource:
+def open_source(section: Any, dictionary: Dictionary, key: bytes, folder: Path, spill: Path | None = None) -> DuckDBSource:
     """The hospital's data source. `section` is [data] as read, `key` the hospital's own secret for snapshots, `folder` where
-    relative paths start. Raises ConfigError for the section itself, DataError for data that are not there or do not fit it."""
+    relative paths start, `spill` where a query may put what does not fit in memory. Raises ConfigError for the section itself,
+    DataError for data that are not there or do not fit it."""
     from engine.data.duckdb_source import DuckDBSource  # here: a party without data needs no DuckDB
 
-    return DuckDBSource(parse(section, dictionary), dictionary, key, folder)
+    return DuckDBSource(parse(section, dictionary), dictionary, key, folder, spill)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from engine import canonical
 from engine.data import sql
 from engine.data.ahead import ahead
-from engine.data.batches import BATCH_ROWS, COMPLEMENT, USED, Block, FrameBuilder, by_person, by_row, tally
+from engine.data.batches import BATCH_ROWS, COMPLEMENT, USED, Block, FrameBuilder, by_person, by_row, tally, with_derived
 from engine.data.config import DataSection
 from engine.data.rows import Batch, Query, RowCounts, Rows
 from engine.data.tables import Tables, told_without_data
@@ -27,13 +27,13 @@ from engine.errors import DataError
 class DuckDBSource:
     """A DataSource over the tables of one hospital. Close it, or use it in a `with`."""
 
-    def __init__(self, config: DataSection, dictionary: Dictionary, key: bytes, folder: Path) -> None:
+    def __init__(self, config: DataSection, dictionary: Dictionary, key: bytes, folder: Path, spill: Path | None = None) -> None:
         self.dictionary = dictionary
         self._config, self._key = config, key
         self._digests: dict[Path, tuple[tuple[int, int, int], bytes]] = {}
-        self._tables = Tables(config, folder)
+        self._tables = Tables(config, folder, spill)
         try:
-            self._columns = {name: self._column(name, position) for position, name in enumerate(dictionary.columns)}
+            self._columns = {name: self._column(name, position) for position, name in enumerate(dictionary.own)}
             self._person = self._own(dictionary.person)[0] if dictionary.person is not None else None
         except BaseException:
             self.close()
@@ -56,8 +56,8 @@ class DuckDBSource:
         return mac.digest()
 
     def examine(self) -> dict[str, tuple[int, int, int]]:
-        """For the hospital's own eyes: (rows, missing, out of bounds) of every column of the dictionary."""
-        names = list(self.dictionary.columns)
+        """For the hospital's own eyes: (rows, missing, out of bounds) of every column of the dictionary that is read."""
+        names = list(self._columns)
         counts = sql.examine(*self._reading())
         (found,) = self._tables.fetch(counts)
         return {name: (found[0], found[2 * index + 1], found[2 * index + 2]) for index, name in enumerate(names)}
@@ -111,7 +111,7 @@ class DuckDBSource:
 
     def _blocks_of_rows(self, query: Query, of_status: np.ndarray) -> Generator[Block]:
         """One pass, which also counts: what a condition leaves out is what is missing from all rows of the table."""
-        status = sql.status(self._columns, query.listwise, query.where, by_person=False)
+        status = sql.status(self.dictionary, self._columns, query.listwise, query.where, by_person=False)
         if query.where is not None:
             of_status[COMPLEMENT] = self._tables.rows()
         statement = sql.stream_rows(*self._reading(), status, selected=query.where is not None)
@@ -124,22 +124,22 @@ class DuckDBSource:
             if counted[USED]:
                 used = slice(None) if counted[USED] == len(found) else found == USED
                 arrays = {name: values[used] for name, values in self._values(record).items()}
-                yield Block({name: arrays[name] for name in query.columns}, row_identities(arrays))
+                yield Block(with_derived(self.dictionary, query.columns, arrays), row_identities(arrays))
 
     def _blocks_of_people(self, query: Query, of_status: np.ndarray) -> Generator[Block]:
         """Two passes: a person counts as the best of the rows, which may be far apart."""
-        status = sql.status(self._columns, query.listwise, query.where, by_person=True)
+        status = sql.status(self.dictionary, self._columns, query.listwise, query.where, by_person=True)
         delivered, reading = self._reading()
         for code, number in self._tables.fetch(sql.count_people(reading, status)):
             of_status[int(code)] += int(number)
         for record in self._records(sql.stream_people(delivered, reading, status)):
             arrays = self._values(record)
             people = name_people(record.column("identity").to_numpy())
-            yield Block({name: arrays[name] for name in query.columns}, people, row_identities(arrays))
+            yield Block(with_derived(self.dictionary, query.columns, arrays), people, row_identities(arrays))
 
     def _reading(self) -> tuple[list[sql.ColumnSql], str]:
-        """The columns to deliver, and what to select them from. A row's name is made of all columns of the dictionary, so that it
-        is the same row to a query about other columns."""
+        """The columns to read, and what to select them from. A row's name is made of all columns of the dictionary that are read,
+        so that it is the same row to a query about other columns."""
         columns = list(self._columns.values())
         return columns, sql.read(columns, self._tables.relation, self._person)
 

@@ -20,6 +20,7 @@ from engine.data.batches import (
     by_person,
     by_row,
     tally,
+    with_derived,
 )
 from engine.data.rows import Query, RowCounts, Rows
 from engine.data.values import name_people, person_identity, read_column, row_identities, to_text
@@ -44,12 +45,12 @@ class FrameSource:
         self.dictionary = dictionary
         self._key, self._batch_rows, self._rows = key, batch_rows, len(frame)
         names = names or {}
-        for name in [*dictionary.columns, *([dictionary.person] if dictionary.person else [])]:
+        for name in [*dictionary.own, *([dictionary.person] if dictionary.person else [])]:
             if names.get(name, name) not in frame.columns:
                 raise DataError(f"The table has no column for '{name}'. Map it to one of the table's columns.")
         self._readings = {
             name: read_column(frame[names.get(name, name)], column, (codes or {}).get(name), missing)
-            for name, column in dictionary.columns.items()
+            for name, column in dictionary.own.items()
         }
         self._values = {name: reading.values for name, reading in self._readings.items()}
         self._persons: np.ndarray | None = None
@@ -88,12 +89,12 @@ class FrameSource:
     def _blocks(self, query: Query, used: np.ndarray, identities: np.ndarray, rows: np.ndarray | None = None) -> Iterator[Block]:
         for start in range(0, len(used), self._batch_rows):
             chosen = used[start : start + self._batch_rows]
-            values = {name: self._values[name][chosen] for name in query.columns}
+            values = with_derived(self.dictionary, query.columns, {name: own[chosen] for name, own in self._values.items()})
             yield Block(values, identities[chosen], None if rows is None else rows[chosen])
 
     def _status(self, query: Query) -> np.ndarray:
         status = np.full(self._rows, USED)
-        readings = [self._readings[name] for name in query.listwise]
+        readings = [self._readings[self.dictionary.source(name)] for name in query.listwise]
         for reading in readings:
             status[reading.out_of_bounds] = OUT_OF_BOUNDS
         for reading in readings:
@@ -102,7 +103,8 @@ class FrameSource:
             status[[not person for person in self._persons]] = MISSING
         if query.where is not None:
             builder = FrameBuilder(self.dictionary, query.where.columns)
-            frame = builder.batch(Block(self._values, np.zeros(self._rows, dtype=np.uint64)), None).frame
+            values = with_derived(self.dictionary, query.where.columns, self._values)
+            frame = builder.batch(Block(values, np.zeros(self._rows, dtype=np.uint64)), None).frame
             status[~query.where.select(frame)] = COMPLEMENT
         return status
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from engine.cohort import Condition
 from engine.data.batches import COMPLEMENT, MISSING, OUT_OF_BOUNDS, USED
 from engine.data.values import NOTHING
-from engine.dictionary import Column, Level
+from engine.dictionary import Column, Dictionary, Level
 
 SPACES = "' ' || chr(9) || chr(10) || chr(13)"
 NUMBERS = (
@@ -166,6 +166,20 @@ class ColumnSql:
         return f"WHEN {' AND '.join(tests)} THEN {number}"
 
 
+def made(column: Column, value: str) -> str:
+    """The position of a derived column's level, from the SQL of its source's value; NULL for none. As Derivation.positions."""
+    derivation = column.derivation
+    assert derivation is not None
+    if derivation.cuts:
+        cases = [f"WHEN {value} < {number_literal(cut)} THEN {number_literal(at)}" for at, cut in enumerate(derivation.cuts)]
+        return f"(CASE WHEN {value} IS NULL THEN NULL {' '.join(cases)} ELSE {number_literal(len(derivation.cuts))} END)"
+    cases = [
+        f"WHEN {value} IN ({', '.join(map(number_literal, own))}) THEN {number_literal(at)}"
+        for at, own in enumerate(derivation.merged)
+    ]
+    return f"(CASE {' '.join(cases)} END)"
+
+
 def read(columns: Sequence[ColumnSql], relation: str, person: str | None) -> str:
     """A SELECT of v and m of each column, and of `person` (text, NULL for none): the layers, one inside the other."""
     # DuckDB would push a filter on v and m down to the file and work out the texts anew for each mention, 15 times slower. A
@@ -179,14 +193,22 @@ def read(columns: Sequence[ColumnSql], relation: str, person: str | None) -> str
     return f"SELECT *, {barrier} AS barrier FROM ({query})"
 
 
-def status(columns: Mapping[str, ColumnSql], listwise: Sequence[str], where: Condition | None, by_person: bool) -> str:
-    """What becomes of a row, as in batches.py. Missing goes before out of bounds."""
-    wanted = [columns[name] for name in listwise]
+def status(
+    dictionary: Dictionary, columns: Mapping[str, ColumnSql], listwise: Sequence[str], where: Condition | None, by_person: bool
+) -> str:
+    """What becomes of a row, as in batches.py. Missing goes before out of bounds. `columns`: those that are read."""
+
+    def value(name: str) -> str:
+        column = dictionary[name]
+        own = columns[dictionary.source(name)].value
+        return own if column.derivation is None else made(column, own)
+
+    wanted = [columns[name] for name in dict.fromkeys(map(dictionary.source, listwise))]
     complete = [f"{column.value} IS NOT NULL" for column in wanted] + (["person IS NOT NULL"] if by_person else [])
     missing = [column.missed for column in wanted] + (["person IS NULL"] if by_person else [])
     cases = [f"WHEN barrier < 0 THEN {COMPLEMENT}"]  # never; see `read`
     if where is not None:
-        selected = where.sql(lambda name: columns[name].value, number_literal)
+        selected = where.sql(value, number_literal)
         cases.append(f"WHEN ({selected}) IS NOT TRUE THEN {COMPLEMENT}")
     if not complete:
         return f"CASE {' '.join(cases)} ELSE {USED} END"

@@ -9,7 +9,7 @@ interaction forms out of these. Powers and functions of a two-valued column coun
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,12 +61,22 @@ class Grouping:
         return self.column.name, self.factor is not None
 
 
-def groupings(meanings: Sequence[Numeric | Factor]) -> tuple[Grouping, ...]:
-    """How the factors of one term divide people, each way once."""
+def bent_by_factors(meanings: Iterable[Numeric | Factor]) -> frozenset[str]:
+    """Columns that a factor is made from: beside it, the column itself is as good as bent."""
+    derived = [meaning.column.derivation for meaning in meanings if isinstance(meaning, Factor)]
+    return frozenset(made.source for made in derived if made is not None)
+
+
+def groupings(meanings: Sequence[Numeric | Factor], bent: frozenset[str] = frozenset()) -> tuple[Grouping, ...]:
+    """How the factors of one term divide people, each way once. `bent`: columns that count as bent whatever the term does."""
     found: dict[tuple[str, bool], Grouping] = {}
     for meaning in meanings:
         for column in meaning.columns:
-            if isinstance(meaning, Factor) or column.pair is not None or (column.few and shape_of(meaning).bend):
+            if (
+                isinstance(meaning, Factor)
+                or column.pair is not None
+                or (column.few and (column.name in bent or shape_of(meaning).bend))
+            ):
                 grouping = Grouping(meaning if isinstance(meaning, Factor) else None, column)
                 found.setdefault(grouping.key, grouping)
     return tuple(found.values())
@@ -80,7 +90,8 @@ def count_cells(terms: Sequence[Sequence[Numeric | Factor]]) -> tuple[Cell, ...]
     """
     from engine.analyses.base import Cell  # here, because the analyses import this package
 
-    divided = [groupings(term) for term in terms]
+    bent = bent_by_factors(meaning for term in terms for meaning in term)
+    divided = [groupings(term, bent) for term in terms]
     margins = {grouping.key: grouping for term in divided for grouping in term}
     cells: list[Cell] = []
     index: dict[tuple[tuple[str, bool], int], int] = {}

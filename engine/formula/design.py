@@ -17,9 +17,9 @@ from formulaic.parser.types import Term as FormulaTerm
 from engine.data.rows import Batch
 from engine.dictionary import Dictionary, Level
 from engine.errors import FormulaError
-from engine.formula.cells import Grouping, count_cells, groupings
+from engine.formula.cells import Grouping, bent_by_factors, count_cells, groupings
 from engine.formula.expression import Factor, Interval, Numeric, product
-from engine.formula.shape import check_response, check_terms
+from engine.formula.shape import check_derived, check_response, check_terms
 from engine.formula.structure import DesignColumn, Meaning, lay_out
 from engine.formula.syntax import Reader, parse_terms, split_sides
 
@@ -78,6 +78,7 @@ class Design:
         response, response_name = read_response(reader, left)
         reader.check_references([*meanings.values(), response])
         check_terms(([factor.expr for factor in term.factors] for term in terms), meanings)
+        check_derived([*meanings.values(), *([response] if isinstance(response, Factor) else [])])
         layout = lay_out(terms, meanings)
         columns = [column for _, of_term in layout for column in of_term]
         names = tuple(column.name for column in columns)
@@ -163,7 +164,8 @@ class Design:
         """How a term, or all of them, divide people: each column once."""
         layout = self._layout if term is None else self._layout[term.columns]
         texts = dict.fromkeys(text for column in layout for text, _ in column.parts)
-        return tuple({each.column.name: each for each in groupings([self._meanings[text] for text in texts])}.values())
+        bent = bent_by_factors(self._meanings.values())
+        return tuple({each.column.name: each for each in groupings([self._meanings[text] for text in texts], bent)}.values())
 
     def _evaluate(self, part: tuple[str, int | None], frame: pd.DataFrame) -> np.ndarray:
         meaning = self._meanings[part[0]]

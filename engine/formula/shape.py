@@ -16,6 +16,8 @@ anything); a term names a measurement once, and its degrees add up to 3 at most.
 gate counts people behind every combination of theirs. There is no abs(): with its column beside it, it is zero for all but the
 people beyond the bend.
 
+A column that the dictionary makes from another one stands for itself: one of a source, beside which the source stays unbent.
+
 Rounding is kept out as well: adding 2^53 and taking it away again would turn a column into a step. Because a column is named
 once, its interval is exact, and no step of the chain may make the values large against the range they span, or vanishing.
 """
@@ -73,6 +75,26 @@ def check_terms(terms: Iterable[Iterable[str]], meanings: Mapping[str, Numeric |
             raise FormulaError(
                 f"An interaction of measurements has a degree above {MOST_DEGREE} (exp() and 1 / x have degree {MOST_DEGREE}). "
                 "Use fewer measurements or lower powers in it."
+            )
+
+
+def check_derived(meanings: Iterable[Numeric | Factor]) -> None:
+    """Two groupings of a column differ by the people between their cut points; one beside a bent column bends it once more."""
+    factors = {meaning.column for meaning in meanings if isinstance(meaning, Factor) and meaning.column.derivation}
+    of_source: dict[str, str] = {}
+    for column in sorted(factors, key=lambda column: column.name):
+        assert column.derivation is not None
+        other = of_source.setdefault(column.derivation.source, column.name)
+        if other != column.name:
+            raise FormulaError(
+                f"'{other}' and '{column.name}' are both made from '{column.derivation.source}': together they would single out "
+                "the people between their levels. Use one of them."
+            )
+    for meaning in meanings:
+        if not isinstance(meaning, Factor) and shape_of(meaning).bend and meaning.columns[0].name in of_source:
+            name = meaning.columns[0].name
+            raise FormulaError(
+                f"'{of_source[name]}' is made from '{name}': beside it, '{name}' may stand as it is, but not bent."
             )
 
 

@@ -9,6 +9,8 @@ An announcement names public things only (job ids, column sets and groups of que
 hashes; the union, sorted, is the list of comparisons that all parties expect. For each comparison a hospital contributes the
 number of people (at most ten) by which its two row sets differ, and the gate looks at the sum, on shares.
 
+A column that the dictionary makes from another one brings that one along: two groupings of ages share the age.
+
 Every hospital keeps digests of every release, of empty sets where it had no rows, and all parties charge before any releases. So
 a hospital that lacks one of an agreed comparison has lost it, and refuses: its people could be the whole difference. Only where
 its own books show that the job ended here without a charge, nobody can have the answer, and there is nothing to compare with.
@@ -63,7 +65,7 @@ def concerning(row_sets: Sequence[RowSet], earlier: Sequence[EarlierRowSet], whe
     found: dict[bytes, Comparison] = {}
     for index, row_set in enumerate(row_sets):
         for entry in earlier:
-            if where != entry.where or set(row_set.columns) & set(entry.columns):
+            if where != entry.where or set(row_set.about) & set(entry.columns):
                 comparison = Comparison(index, entry)
                 found[comparison.name(row_set.name)] = comparison
     return found
