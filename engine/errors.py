@@ -18,6 +18,7 @@ UnseenError
 |-- SignatureInvalid                         a signature does not verify over the exact bytes
 |-- NotAuthorised                            not a member, or not a member who may do this
 |-- Expired                                  the spec's time is over
+|-- Paused                                   a party takes no new questions at the moment
 |-- Refused                                  a hospital or the gate said no
 |   |-- RefusedByPolicy                      a hospital's operator or policy rejected the question (says who)
 |   `-- RefusedByDisclosureRules             the one refusal text, whatever failed
@@ -84,6 +85,10 @@ class NotAuthorised(UnseenError):
 
 class Expired(UnseenError):
     """The spec's time is over: submit it again with a new expiry."""
+
+
+class Paused(UnseenError):
+    """A party takes no new questions at the moment: send the same spec again later."""
 
 
 class Refused(UnseenError):

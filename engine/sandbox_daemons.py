@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -69,11 +70,11 @@ class Daemons:
         return self._failure(party, process)
 
     def stop(self) -> None:
-        """SIGTERM to all at once; SIGKILL to those that have not ended within the grace."""
+        """SIGINT, which waits for no job, to all at once; SIGKILL to those that have not ended within the grace."""
         deadline = time.monotonic() + GRACE_SECONDS
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+                process.send_signal(signal.SIGINT)
         for process in self._running.values():
             try:
                 process.wait(timeout=max(0.0, deadline - time.monotonic()))

@@ -28,6 +28,7 @@ NAMES = [
     "NotAuthorised",
     "NotEstimable",
     "OLSResult",
+    "Paused",
     "PoissonResult",
     "Receipt",
     "ReceiptInvalid",

@@ -37,7 +37,20 @@ GROUPS: tuple[tuple[typer.Typer, tuple[Callable[..., None], ...]], ...] = (
             researcher.result,
         ),
     ),
-    (operator, (party.serve, party.jobs, party.show, party.approve, party.reject, party.status)),
+    (
+        operator,
+        (
+            party.serve,
+            party.status,
+            party.jobs,
+            party.show,
+            party.approve,
+            party.reject,
+            party.revoke,
+            party.pause,
+            party.resume,
+        ),
+    ),
     (coordinator, (study.init, study.add_party, study.show, study.sign)),
 )
 for group, commands in GROUPS:

@@ -1,4 +1,4 @@
-"""unseen party serve | jobs | show | approve | reject | status: what a party's operator does.
+"""unseen party serve | jobs | show | approve | reject | revoke | pause | resume | status: what a party's operator does.
 
 All but `serve` talk to the running daemon over the Unix socket in its state folder, which only the daemon's own user can open.
 """
@@ -21,6 +21,7 @@ import typer
 from engine.cli.output import print_json, print_table, print_text, when
 from engine.errors import NotAuthorised, SpecError, Unreachable
 from engine.party import config as party_config
+from engine.party.links import LINK_ADVICE
 from engine.wire.v1 import admin_pb2 as wire
 from engine.wire.v1.admin_pb2_grpc import AdminStub
 from native.errors import UnseenError
@@ -35,14 +36,16 @@ Reply = TypeVar("Reply")
 
 def serve(
     config: Config = DEFAULT_CONFIG,
-    until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="Stop at the end of stdin, too.")] = False,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", hidden=True, help="For a sandbox: stop at the end of stdin, too.")
+    ] = False,
 ) -> None:
-    """Run this party's daemon until it is stopped (Ctrl-C, SIGTERM)."""
+    """Run this party's daemon. SIGTERM stops it when running jobs have ended; Ctrl-C, or a second SIGTERM, at once."""
     from engine.party import server
 
     if until_eof:
         threading.Thread(target=_stop_at_eof, daemon=True).start()
-    server.serve(config)
+    server.serve(config, observable=until_eof)
     _leave()
 
 
@@ -50,7 +53,7 @@ def _stop_at_eof() -> None:
     """A sandbox holds the other end of the pipe: when it is gone, however it went, so is this daemon."""
     while os.read(0, 1024):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _leave() -> None:
@@ -88,17 +91,36 @@ def reject(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> N
     _print_decision(_ask(config, lambda admin: admin.Reject(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
 
 
-def status(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
-    """Show whether the daemon runs and which parties it is connected to."""
-    reply = _ask(config, lambda admin: admin.PartyStatus(wire.PartyStatusRequest(), timeout=CALL_SECONDS))
-    if json:
-        print_json(_as_dict(reply))
+def revoke(
+    job: Annotated[str | None, typer.Argument(help="The job's id, or a unique beginning of it.")] = None,
+    researcher: Annotated[str | None, typer.Option(help="Serve this researcher no more: questions, results, everything.")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="With --researcher: serve them again.")] = False,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Take back an approval, also while the job runs; or, with --researcher, everything a researcher may do here."""
+    if (job is None) == (researcher is None) or (undo and researcher is None):
+        raise SpecError("give either a JOB to withdraw from, or --researcher NAME, with --undo to serve them again")
+    if job is not None:
+        _print_decision(_ask(config, lambda admin: admin.Revoke(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
         return
-    missing = f"; missing: {', '.join(reply.missing)}" if reply.missing else ""
-    print_text(
-        f"{reply.member} runs {reply.software_version}, study {reply.charter[:12]}\n"
-        f"connected: {', '.join(reply.connected) or 'nobody'}{missing}"
-    )
+    request = wire.AdminRevocation(researcher=researcher, revoked=not undo)
+    _print_status(_ask(config, lambda admin: admin.RevokeResearcher(request, timeout=CALL_SECONDS)), json)
+
+
+def pause(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Take no new questions, until `resume`. What is here already goes on; a restart changes nothing."""
+    _print_status(_ask(config, lambda admin: admin.Pause(wire.AdminPause(paused=True), timeout=CALL_SECONDS)), json)
+
+
+def resume(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Take new questions again, after `pause`."""
+    _print_status(_ask(config, lambda admin: admin.Pause(wire.AdminPause(paused=False), timeout=CALL_SECONDS)), json)
+
+
+def status(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Show whether the daemon runs, takes questions, and is connected to the other parties."""
+    _print_status(_ask(config, lambda admin: admin.PartyStatus(wire.PartyStatusRequest(), timeout=CALL_SECONDS)), json)
 
 
 def _ask(config: Path, call: Callable[[AdminStub], Reply]) -> Reply:
@@ -156,6 +178,18 @@ def _print_decision(job: wire.AdminJob, as_json: bool) -> None:
         print_json(_as_dict(job))
     else:
         print_text(f"job {job.job[:12]} is {_state(job)} here; agreed: {', '.join(job.approvals) or 'nobody'}")
+
+
+def _print_status(reply: wire.PartyStatusReply, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_dict(reply))
+        return
+    lines = [f"{reply.member} runs {reply.software_version}, study {reply.charter[:12]}"]
+    lines += ["paused: takes no new questions; `unseen party resume` ends that"] if reply.paused else []
+    lines += [f"serves no more: {', '.join(reply.revoked)}"] if reply.revoked else []
+    lines += [f"connected: {', '.join(reply.connected) or 'nobody'}"]
+    lines += [f"missing: {name}: {LINK_ADVICE.get(reply.why[name], reply.why[name])}" for name in reply.missing]
+    print_text("\n".join(lines))
 
 
 def _as_dict(message: Any) -> dict[str, Any]:

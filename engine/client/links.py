@@ -23,7 +23,7 @@ CALL_SECONDS = 10.0
 
 _LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _CODE = "unseen-code"  # in the trailing metadata: the name of the exception that the party raised (engine/party/status.py)
-_MAY_RAISE = (errors.SpecError, errors.SignatureInvalid, errors.NotAuthorised, errors.Expired)
+_MAY_RAISE = (errors.SpecError, errors.SignatureInvalid, errors.NotAuthorised, errors.Expired, errors.Paused)
 
 
 class Links:

@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from engine.data.config import DataSection
+from engine.data.spill import Spill
 from engine.data.sql import identifier, text_literal
 from engine.errors import DataError
 
@@ -32,13 +33,13 @@ MEMORY_OF_A_COLUMN = 10  # MB in each thread: DuckDB keeps a vector for every st
 class Tables:
     """An open, locked connection and the relation to select from."""
 
-    def __init__(self, config: DataSection, folder: Path) -> None:
+    def __init__(self, config: DataSection, folder: Path, spill: Path | None = None) -> None:
         self._config = config
         self.files = find_files(config, folder)
         self.relation = relation(config, self.files)
         with told_without_data():
-            spill = folder / config.temporary if config.temporary else None
-            self._spill = tempfile.TemporaryDirectory(prefix="unseen-", dir=spill)
+            spill = folder / config.temporary if config.temporary else spill
+            self._spill = Spill(spill) if spill else tempfile.TemporaryDirectory(prefix="unseen-")
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": config.memory,
             "threads": str(config.threads),

@@ -58,15 +58,44 @@ class AdminService(AdminServicer):
 
         return await self._answer(context, reject)
 
+    async def Revoke(self, request: wire.AdminJobReference, context: Any) -> wire.AdminJob:
+        async def revoke() -> wire.AdminJob:
+            job = self._flow.book.find(request.job)
+            self._flow.revoke(job)
+            return self._full(job)
+
+        return await self._answer(context, revoke)
+
+    async def Pause(self, request: wire.AdminPause, context: Any) -> wire.PartyStatusReply:
+        async def pause() -> wire.PartyStatusReply:
+            self._flow.pause(request.paused)
+            return self._party_status()
+
+        return await self._answer(context, pause)
+
+    async def RevokeResearcher(self, request: wire.AdminRevocation, context: Any) -> wire.PartyStatusReply:
+        async def revoke() -> wire.PartyStatusReply:
+            self._flow.revoke_researcher(request.researcher, request.revoked)
+            return self._party_status()
+
+        return await self._answer(context, revoke)
+
     async def PartyStatus(self, request: wire.PartyStatusRequest, context: Any) -> wire.PartyStatusReply:
-        config = self._flow.config
+        return self._party_status()
+
+    def _party_status(self) -> wire.PartyStatusReply:
+        config, standing = self._flow.config, self._flow.book.standing
         connected = set(self._flow.network.connected())
+        missing = [name for name in config.charter.parties if name not in connected and name != config.name]
         return wire.PartyStatusReply(
             member=config.name,
             connected=sorted(connected),
-            missing=[name for name in config.charter.parties if name not in connected and name != config.name],
+            missing=missing,
             charter=config.charter.id,
             software_version=SOFTWARE_VERSION,
+            paused=standing.paused,
+            revoked=sorted(standing.revoked),
+            why={name: self._flow.network.last_error(name) for name in missing},
         )
 
     async def _answer(self, context: Any, act: Callable[[], Awaitable[Reply]]) -> Reply:

@@ -5,6 +5,7 @@ shows it, watchers wake. What follows a state (a notice, a session, a release) h
 
     journal   {"kind": "state", "job", "state", "time", "code", "by", ...facts}
               {"kind": "approval", "job", "member", "signature"}
+              what standing.py takes
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from engine.party.audit import AuditLog
 from engine.party.errors import JournalCorrupt, StorageFailed
 from engine.party.jobs import ENDS, State
 from engine.party.journal import Journal, Record
+from engine.party.standing import PAUSED, REVOKED, Standing
 from engine.party.store import Store
 from engine.spec import SignedSpec, Spec
 
@@ -79,6 +81,7 @@ class JobBook:
         self._journal, self.store, self._audit, self.clock = journal, store, audit, clock
         self._jobs: dict[str, Job] = {}
         self._open: dict[str, Job] = {}
+        self.standing = Standing()
         self.on_change: Callable[[Job], None] = lambda job: None
         for record in journal.records:
             self._replay(record)
@@ -147,6 +150,24 @@ class JobBook:
             self._journal.append({"kind": "approval", "job": job.id, "member": member, "signature": signature.hex()})
             job.approvals[member] = signature.hex()
 
+    def withdrawing(self, job: Job) -> None:
+        """The operator takes this party's approval back; what ends the job comes next. Raises StorageFailed."""
+        self._audit.append("withdrawn", job=job.id)
+
+    def pause(self, on: bool) -> None:
+        """Take no new questions, or take them again. Raises StorageFailed."""
+        self._audit.append("paused" if on else "resumed")
+        self._stand({"kind": PAUSED, "on": on})
+
+    def revoke(self, researcher: str, on: bool) -> None:
+        """Serve a researcher no more, or again. Raises StorageFailed."""
+        self._audit.append("revoked" if on else "restored", member=researcher)
+        self._stand({"kind": REVOKED, "member": researcher, "on": on})
+
+    def _stand(self, record: Record) -> None:
+        self._journal.append(record)
+        self.standing.apply(record)
+
     def progress(self, job: Job, detail: str) -> None:
         """A public fact of the plan, for watchers; forgotten at a restart."""
         last = job.events[-1]
@@ -160,6 +181,8 @@ class JobBook:
         self.on_change(job)
 
     def _replay(self, record: Record) -> None:
+        if self.standing.apply(record):
+            return
         job = self._jobs.get(record["job"])
         if job is None:
             if record.get("state") != State.RECEIVED:

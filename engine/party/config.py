@@ -128,6 +128,11 @@ class PartyConfig:
         """Where the daemon listens for its operator."""
         return self.state / "admin.sock"
 
+    @property
+    def spill(self) -> Path:
+        """Where a query may put what does not fit in memory."""
+        return self.state / "spill"
+
 
 def strictest(*floors: Floors) -> Floors:
     """Floor by floor the one that lets less pass: the largest, but the smallest share of parameters."""

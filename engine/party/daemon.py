@@ -91,6 +91,12 @@ class Daemon:
             await self._health.set(service, _SERVING)
         self._log.info("started", address=config.listen)
 
+    async def drain(self, seconds: float) -> None:
+        """Take no new questions and begin none; return when what runs has ended, or after so many seconds. `stop` comes next."""
+        self._log.info("draining")
+        await self._health.enter_graceful_shutdown()
+        await self.flow.drain(seconds)
+
     async def stop(self) -> None:
         """Take no new work, abort what runs everywhere, close the links, end the calls."""
         self._log.info("stopping")

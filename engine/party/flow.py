@@ -24,12 +24,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from engine.charter import Member
-from engine.errors import DataError, NotAuthorised, SignatureInvalid, SpecError
+from engine.errors import DataError, NotAuthorised, Paused, SignatureInvalid, SpecError
 from engine.party import notices, policy, release, sitting
 from engine.party.book import Job, JobBook
 from engine.party.config import PartyConfig
 from engine.party.errors import StorageFailed, TooMany
-from engine.party.jobs import ATTEMPT, IN_SESSION, REASONS, WAITING, State
+from engine.party.jobs import AGREED, ATTEMPT, IN_SESSION, REASONS, WAITING, State
 from engine.party.log import Log
 from engine.party.notices import APPROVED, CHARGED, RELEASED, START
 from engine.party.policy import Decision, Question
@@ -48,6 +48,7 @@ class Network(Protocol):
     """What the flow needs of the links to the other parties (engine.transport.mesh.Mesh)."""
 
     def connected(self) -> Collection[str]: ...
+    def last_error(self, member: str) -> str: ...
     def notify(self, notice: JobNotice) -> None: ...
     async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> Any: ...
 
@@ -76,17 +77,19 @@ class Flow:
     async def submit(self, signed: SignedSpec, caller: Member) -> Job:
         """The job of these bytes, new or known.
 
-        Raises SpecError and its kin, NotAuthorised, SignatureInvalid, Expired, TooMany, StorageFailed.
+        Raises SpecError and its kin, NotAuthorised, SignatureInvalid, Expired, Paused, TooMany, StorageFailed.
         """
         spec = policy.authenticate(signed, caller, self.config.charter)
         if known := self.book.get(signed.job_id):
             return known
         spec.check_not_expired(self.book.clock())
+        self._check_open()
         if sum(job.spec.researcher == caller.name and job.state in WAITING for job in self.book.open_jobs()) >= MAX_WAITING:
             raise TooMany(f"{MAX_WAITING} of your questions are waiting here; let some of them end first")
         question = await asyncio.to_thread(policy.compile_question, spec, self.config.charter)
         if known := self.book.get(signed.job_id):  # the same bytes came twice at once
             return known
+        self._check_open()
         job = self.book.receive(signed, spec)
         self._questions[job.id] = question
         self._decide(job, question)
@@ -105,10 +108,45 @@ class Flow:
         self._consider(job)
 
     def reject(self, job: Job) -> None:
-        """This party refuses. Raises SpecError when the job has begun or ended."""
+        """This party refuses. Raises SpecError when it has agreed, or the job has ended."""
+        if job.state in AGREED:
+            raise SpecError("this party has agreed to this job; `unseen party revoke` takes that back")
         if job.state not in WAITING:
             raise SpecError(f"this job is {job.state}: it can no longer be rejected")
         self._end(job, "policy")
+
+    def revoke(self, job: Job) -> None:
+        """This party takes back that it agreed, also in the middle of a session. Raises SpecError when there is nothing to take
+        back, or the answer is stored already: it counts from then on; StorageFailed."""
+        if job.state not in AGREED:
+            hint = ": reject it instead" if job.state in WAITING else ": there is no approval to take back"
+            raise SpecError(f"this job is {job.state}{hint}")
+        self.book.withdrawing(job)
+        self._end(job, "policy")
+
+    def pause(self, on: bool) -> None:
+        """Take no new questions; what is here goes on. Survives a restart. Raises StorageFailed."""
+        self.book.pause(on)
+
+    def revoke_researcher(self, name: str, on: bool) -> None:
+        """Serve this researcher no more, and end what is not answered yet; or again. Raises SpecError, StorageFailed."""
+        if name not in self.config.charter.researchers:
+            raise SpecError(
+                f"{name[:64]!r} is no researcher of this charter; there are: {', '.join(self.config.charter.researchers)}"
+            )
+        self.book.revoke(name, on)
+        for job in self.book.open_jobs() if on else ():
+            if job.spec.researcher == name and job.state is not State.CHARGED:
+                self._end(job, "policy")
+
+    def check_served(self, researcher: str) -> None:
+        """Raises NotAuthorised for a researcher whom this party's operator has revoked."""
+        if researcher in self.book.standing.revoked:
+            raise NotAuthorised(f"this party serves {researcher} no more; its operator has revoked that access")
+
+    def _check_open(self) -> None:
+        if self.book.standing.paused or self._stopping:
+            raise Paused("this party takes no new questions at the moment; send the same question again later")
 
     def question(self, job: Job) -> Question:
         """The compiled question of a job. Raises SpecError when this version no longer understands it."""
@@ -154,6 +192,9 @@ class Flow:
             self._end(job, "storage")
             return
         if verdict == START and member == self.config.charter.compute[0]:
+            if self._stopping:
+                self._end(job, "stopped")
+                return
             self._started.add(job.id)
         elif verdict in (CHARGED, RELEASED):
             self._charged.setdefault(job.id, set()).add(member)
@@ -189,8 +230,7 @@ class Flow:
 
     def _start_next(self) -> None:
         """At the first compute party: start the oldest job on which all agree, when none is under way and everybody is there."""
-        under_way = any(job.state in IN_SESSION or job.state is State.CHARGED for job in self.book.open_jobs())
-        if self._stopping or under_way or not self._others <= set(self.network.connected()):
+        if self._stopping or self._under_way() or not self._others <= set(self.network.connected()):
             return
         for job in self.book.open_jobs():
             if self._agreed(job) and job.id not in self._sessions and not self._expire(job):
@@ -198,6 +238,9 @@ class Flow:
                 if job.state is State.KEYED:
                     self._tell(job, START)
                 return
+
+    def _under_way(self) -> list[Job]:
+        return [job for job in self.book.open_jobs() if job.state in IN_SESSION or job.state is State.CHARGED]
 
     def _begin(self, job: Job) -> None:
         if job.id in self._sessions or self._stopping or self._expire(job):
@@ -367,6 +410,14 @@ class Flow:
                 self._end(job, "peer-lost", by=self._missing())
             else:
                 self._tell(job, CHARGED)
+
+    async def drain(self, seconds: float) -> None:
+        """Begin nothing more; return when everything under way has ended, or after so many seconds."""
+        self._stopping = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while under_way := self._under_way():
+                    await under_way[0].changed.wait()
 
     async def stop(self) -> None:
         """Abort what is in a session, everywhere, and wait a deadline for its threads; one that reads rows is left behind."""

@@ -59,6 +59,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 ENDS = frozenset({_S.RELEASED, _S.REFUSED, _S.ABORTED})
 WAITING = frozenset({_S.RECEIVED, _S.VERIFIED, _S.APPROVED})  # no session yet: the expiry applies
+AGREED = frozenset({_S.APPROVED, _S.KEYED, _S.COMPUTING, _S.CHECKED})  # agreed to, not answered yet: may be taken back
 IN_SESSION = frozenset({_S.KEYED, _S.COMPUTING, _S.CHECKED})  # lost when the process dies
 
 

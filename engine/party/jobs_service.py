@@ -46,6 +46,7 @@ class JobsService(JobsServicer):
             protocol_version=PROTOCOL_VERSION,
             software_version=SOFTWARE_VERSION,
             connected=sorted(self._flow.network.connected()),
+            time=rfc3339(self._flow.book.clock()),
         )
 
     async def Submit(self, request: wire.SubmitRequest, context: Any) -> wire.JobStatus:
@@ -92,6 +93,7 @@ class JobsService(JobsServicer):
         caller = peer_member(context, self._charter)
         if "researcher" not in caller.roles:
             raise NotAuthorised(f"{caller.name} is not a researcher of this study")
+        self._flow.check_served(caller.name)
         return caller
 
     async def _own(self, request: wire.JobReference, context: Any) -> Job:

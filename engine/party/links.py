@@ -9,9 +9,24 @@ import grpc
 
 from engine.charter import Charter
 from engine.identity import Identity
+from engine.transport.codes import LinkCode
 from engine.transport.mesh import Mesh
 from engine.transport.session_link import SessionLink
 from engine.wire.v1.party_link_pb2 import JobNotice
+
+LINK_ADVICE: dict[str, str] = {
+    LinkCode.NEVER: "has not been here since this daemon started; is its daemon running?",
+    LinkCode.UNREACHABLE: "does not answer at its address, or takes another certificate than the charter's; compare both with it",
+    LinkCode.CERTIFICATE: "a certificate is not valid today: its owner makes new keys, and all sign the charter again",
+    LinkCode.NOT_AUTHORISED: "does not take this party's certificate; compare the charter's id (`unseen study show`) with it",
+    LinkCode.OTHER_VERSION: "runs another version of unseen; agree on one",
+    LinkCode.OTHER_CHARTER: "serves another study, or another edition of the charter; compare ids (`unseen study show`)",
+    LinkCode.NO_GREETING: "answers, but not as a party would; is another program at its address?",
+    LinkCode.MALFORMED: "sent what is no message; compare versions with it",
+    LinkCode.SLOW: "takes nothing; is its machine or line overloaded?",
+    LinkCode.CLOSED: "closed the link, or the network did; this party tries again by itself",
+    LinkCode.STOPPED: "was stopped",
+}
 
 
 class Links:
@@ -44,6 +59,10 @@ class Links:
         task = asyncio.create_task(self._mesh.notify(notice))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
+
+    def last_error(self, member: str) -> str:
+        """Why there is no link to `member`, as a code; empty while there is one."""
+        return self._mesh.last_error(member) or ""
 
     async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> SessionLink:
         return await self._mesh.open_session(job_id, attempt, timeout)

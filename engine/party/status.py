@@ -35,6 +35,7 @@ STATUS: dict[type[UnseenError], grpc.StatusCode] = {
     errors.SignatureInvalid: grpc.StatusCode.UNAUTHENTICATED,
     errors.NotAuthorised: grpc.StatusCode.PERMISSION_DENIED,
     errors.Expired: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Paused: grpc.StatusCode.FAILED_PRECONDITION,
     errors.DataError: grpc.StatusCode.DATA_LOSS,
     TooMany: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StorageFailed: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -134,6 +134,48 @@ class AdminJobList(_message.Message):
 Global___AdminJobList: _TypeAlias = AdminJobList  # noqa: Y015
 
 @_typing.final
+class AdminPause(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSED_FIELD_NUMBER: _builtins.int
+    paused: _builtins.bool
+    def __init__(
+        self,
+        *,
+        paused: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paused", b"paused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdminPause: _TypeAlias = AdminPause  # noqa: Y015
+
+@_typing.final
+class AdminRevocation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESEARCHER_FIELD_NUMBER: _builtins.int
+    REVOKED_FIELD_NUMBER: _builtins.int
+    researcher: _builtins.str
+    revoked: _builtins.bool
+    """false: served again"""
+    def __init__(
+        self,
+        *,
+        researcher: _builtins.str = ...,
+        revoked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["researcher", b"researcher", "revoked", b"revoked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdminRevocation: _TypeAlias = AdminRevocation  # noqa: Y015
+
+@_typing.final
 class PartyStatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -152,18 +194,51 @@ Global___PartyStatusRequest: _TypeAlias = PartyStatusRequest  # noqa: Y015
 class PartyStatusReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class WhyEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MEMBER_FIELD_NUMBER: _builtins.int
     CONNECTED_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
     CHARTER_FIELD_NUMBER: _builtins.int
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    REVOKED_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     member: _builtins.str
     charter: _builtins.str
     software_version: _builtins.str
+    paused: _builtins.bool
+    """takes no new questions"""
     @_builtins.property
     def connected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def revoked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """researchers that are served no more"""
+
+    @_builtins.property
+    def why(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """why each missing party is missing: a code of engine.transport.codes"""
+
     def __init__(
         self,
         *,
@@ -172,10 +247,13 @@ class PartyStatusReply(_message.Message):
         missing: _abc.Iterable[_builtins.str] | None = ...,
         charter: _builtins.str = ...,
         software_version: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+        revoked: _abc.Iterable[_builtins.str] | None = ...,
+        why: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charter", b"charter", "connected", b"connected", "member", b"member", "missing", b"missing", "software_version", b"software_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charter", b"charter", "connected", b"connected", "member", b"member", "missing", b"missing", "paused", b"paused", "revoked", b"revoked", "software_version", b"software_version", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

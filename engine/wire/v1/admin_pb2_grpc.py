@@ -54,6 +54,21 @@ class AdminStub(object):
                 request_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminJobReference.SerializeToString,
                 response_deserializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminJob.FromString,
                 _registered_method=True)
+        self.Revoke = channel.unary_unary(
+                '/engine.wire.v1.Admin/Revoke',
+                request_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminJobReference.SerializeToString,
+                response_deserializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminJob.FromString,
+                _registered_method=True)
+        self.Pause = channel.unary_unary(
+                '/engine.wire.v1.Admin/Pause',
+                request_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminPause.SerializeToString,
+                response_deserializer=engine_dot_wire_dot_v1_dot_admin__pb2.PartyStatusReply.FromString,
+                _registered_method=True)
+        self.RevokeResearcher = channel.unary_unary(
+                '/engine.wire.v1.Admin/RevokeResearcher',
+                request_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminRevocation.SerializeToString,
+                response_deserializer=engine_dot_wire_dot_v1_dot_admin__pb2.PartyStatusReply.FromString,
+                _registered_method=True)
         self.PartyStatus = channel.unary_unary(
                 '/engine.wire.v1.Admin/PartyStatus',
                 request_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.PartyStatusRequest.SerializeToString,
@@ -88,6 +103,25 @@ class AdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Revoke(self, request, context):
+        """takes this party's approval back
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pause(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeResearcher(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PartyStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -116,6 +150,21 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Reject,
                     request_deserializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminJobReference.FromString,
                     response_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminJob.SerializeToString,
+            ),
+            'Revoke': grpc.unary_unary_rpc_method_handler(
+                    servicer.Revoke,
+                    request_deserializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminJobReference.FromString,
+                    response_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminJob.SerializeToString,
+            ),
+            'Pause': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pause,
+                    request_deserializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminPause.FromString,
+                    response_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.PartyStatusReply.SerializeToString,
+            ),
+            'RevokeResearcher': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeResearcher,
+                    request_deserializer=engine_dot_wire_dot_v1_dot_admin__pb2.AdminRevocation.FromString,
+                    response_serializer=engine_dot_wire_dot_v1_dot_admin__pb2.PartyStatusReply.SerializeToString,
             ),
             'PartyStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.PartyStatus,
@@ -231,6 +280,87 @@ class Admin(object):
             '/engine.wire.v1.Admin/Reject',
             engine_dot_wire_dot_v1_dot_admin__pb2.AdminJobReference.SerializeToString,
             engine_dot_wire_dot_v1_dot_admin__pb2.AdminJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Revoke(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/engine.wire.v1.Admin/Revoke',
+            engine_dot_wire_dot_v1_dot_admin__pb2.AdminJobReference.SerializeToString,
+            engine_dot_wire_dot_v1_dot_admin__pb2.AdminJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/engine.wire.v1.Admin/Pause',
+            engine_dot_wire_dot_v1_dot_admin__pb2.AdminPause.SerializeToString,
+            engine_dot_wire_dot_v1_dot_admin__pb2.PartyStatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeResearcher(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/engine.wire.v1.Admin/RevokeResearcher',
+            engine_dot_wire_dot_v1_dot_admin__pb2.AdminRevocation.SerializeToString,
+            engine_dot_wire_dot_v1_dot_admin__pb2.PartyStatusReply.FromString,
             options,
             channel_credentials,
             insecure,

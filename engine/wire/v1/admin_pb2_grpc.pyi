@@ -35,6 +35,10 @@ class AdminStub:
     ShowJob: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdminJobReference, _admin_pb2.AdminJob]
     Approve: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdminJobReference, _admin_pb2.AdminJob]
     Reject: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdminJobReference, _admin_pb2.AdminJob]
+    Revoke: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdminJobReference, _admin_pb2.AdminJob]
+    """takes this party's approval back"""
+    Pause: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdminPause, _admin_pb2.PartyStatusReply]
+    RevokeResearcher: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AdminRevocation, _admin_pb2.PartyStatusReply]
     PartyStatus: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PartyStatusRequest, _admin_pb2.PartyStatusReply]
 
 @_typing.type_check_only
@@ -44,6 +48,10 @@ class AdminAsyncStub(AdminStub):
     ShowJob: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdminJobReference, _admin_pb2.AdminJob]  # type: ignore[assignment]
     Approve: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdminJobReference, _admin_pb2.AdminJob]  # type: ignore[assignment]
     Reject: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdminJobReference, _admin_pb2.AdminJob]  # type: ignore[assignment]
+    Revoke: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdminJobReference, _admin_pb2.AdminJob]  # type: ignore[assignment]
+    """takes this party's approval back"""
+    Pause: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdminPause, _admin_pb2.PartyStatusReply]  # type: ignore[assignment]
+    RevokeResearcher: _aio.UnaryUnaryMultiCallable[_admin_pb2.AdminRevocation, _admin_pb2.PartyStatusReply]  # type: ignore[assignment]
     PartyStatus: _aio.UnaryUnaryMultiCallable[_admin_pb2.PartyStatusRequest, _admin_pb2.PartyStatusReply]  # type: ignore[assignment]
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
@@ -74,6 +82,28 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.AdminJobReference,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.AdminJob, _abc.Awaitable[_admin_pb2.AdminJob]]: ...
+
+    @_abc_1.abstractmethod
+    def Revoke(
+        self,
+        request: _admin_pb2.AdminJobReference,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.AdminJob, _abc.Awaitable[_admin_pb2.AdminJob]]:
+        """takes this party's approval back"""
+
+    @_abc_1.abstractmethod
+    def Pause(
+        self,
+        request: _admin_pb2.AdminPause,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.PartyStatusReply, _abc.Awaitable[_admin_pb2.PartyStatusReply]]: ...
+
+    @_abc_1.abstractmethod
+    def RevokeResearcher(
+        self,
+        request: _admin_pb2.AdminRevocation,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.PartyStatusReply, _abc.Awaitable[_admin_pb2.PartyStatusReply]]: ...
 
     @_abc_1.abstractmethod
     def PartyStatus(

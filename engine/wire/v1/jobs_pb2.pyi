@@ -42,10 +42,13 @@ class HelloReply(_message.Message):
     PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
     CONNECTED_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
     member: _builtins.str
     charter: _builtins.bytes
     protocol_version: _builtins.int
     software_version: _builtins.str
+    time: _builtins.str
+    """RFC 3339, by this party's clock"""
     @_builtins.property
     def connected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """parties this one has a link to"""
@@ -58,10 +61,11 @@ class HelloReply(_message.Message):
         protocol_version: _builtins.int = ...,
         software_version: _builtins.str = ...,
         connected: _abc.Iterable[_builtins.str] | None = ...,
+        time: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charter", b"charter", "connected", b"connected", "member", b"member", "protocol_version", b"protocol_version", "software_version", b"software_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charter", b"charter", "connected", b"connected", "member", b"member", "protocol_version", b"protocol_version", "software_version", b"software_version", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

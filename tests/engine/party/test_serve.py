@@ -80,7 +80,7 @@ def test_a_daemon_says_when_it_is_ready_and_ends_cleanly_on_a_signal(number: sig
 
 @pytest.mark.parametrize(
     ("number", "ended", "left"),
-    [(signal.SIGTERM, ("aborted", "stopped", "iu"), "aborted"), (signal.SIGKILL, ("aborted", "peer-lost", "iu"), "computing")],
+    [(signal.SIGINT, ("aborted", "stopped", "iu"), "aborted"), (signal.SIGKILL, ("aborted", "peer-lost", "iu"), "computing")],
 )
 def test_a_signal_in_the_middle_of_a_session_aborts_it_at_the_others(
     number: signal.Signals, ended: tuple[str, str, str], left: str
@@ -102,9 +102,48 @@ def test_a_signal_in_the_middle_of_a_session_aborts_it_at_the_others(
             assert ended[2] in {end[2] for end in found}
             hold.release.set()
             code, errors = await end(process)
-            assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), errors
+            assert code == (0 if number is signal.SIGINT else -signal.SIGKILL), errors
             records, _ = recover((s.folder / "iu" / "journal").read_bytes())
             assert records[-1]["state"] == left
+
+    asyncio.run(body())
+
+
+def test_sigterm_waits_for_what_runs_and_a_second_one_does_not() -> None:
+    async def body() -> None:
+        async with study() as s:
+            hold = Hold()
+            await s.start("um", "uk", run=hold)
+            process = await serve(write_config(s, "iu"))
+            await ready(process)
+            await s.linked()
+            signed = s.ask()
+            await s.submit(signed)
+            await hold.reached(2)
+            await s.state(signed.job_id, "iu", "computing")
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr is not None
+            async with asyncio.timeout(60):
+                while b'"draining"' not in await process.stderr.readline():
+                    pass
+            assert s.daemons["um"].flow.book.find(signed.job_id).state == "computing"
+            process.send_signal(signal.SIGTERM)
+            found = await s.ends(signed.job_id, ("um", "uk"))
+            assert {end[:2] for end in found} == {("aborted", "stopped")}
+            hold.release.set()
+            assert (await end(process))[0] == 0
+
+    asyncio.run(body())
+
+
+def test_nobody_looks_into_a_daemon() -> None:
+    async def body() -> None:
+        async with study() as s:
+            process = await serve(write_config(s, "um"))
+            await ready(process)
+            assert Path(f"/proc/{process.pid}/environ").stat().st_uid == 0  # the kernel's sign of a process that is not dumpable
+            process.send_signal(signal.SIGINT)
+            assert (await end(process))[0] == 0
 
     asyncio.run(body())
 
