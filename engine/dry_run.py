@@ -1,8 +1,9 @@
 """A whole job in the clear, in one process: the oracle of the conformance suite, and the plan of a job before it runs.
 
 The analysis, the gate and the range plan are those of a real job; only the engine is the plaintext one, which no charter, spec or
-daemon accepts. Run on zeros instead of data, the same code proves that every value of the job fits its ring: bounds follow from
-the declared limits alone, never from the data, so `plan_ranges` raises RangeError for a plan that is one bit over.
+daemon accepts. Run on shapes instead of data, the same code proves that every value of the job fits its ring: bounds follow from
+the declared limits alone, never from the data, so `plan_ranges` raises RangeError for a plan that is one bit over, in memory
+and time that do not grow with rows. Every party runs it before a question becomes a job (engine/party/policy.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from engine.errors import NotEstimable, RefusedByDisclosureRules
 from engine.party import gate
 from engine.party.gate import GatePolicy
 from engine.party.runner import banded, joined, padded
-from protocols.engine import Declared, Secret
+from protocols.engine import Secret
+from protocols.outline import Outline
 from protocols.plaintext import Plaintext
 
 
@@ -70,19 +72,20 @@ def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None, steps: int
 
     `steps`: how many times a stage that opens control bits is taken; every further one has the ranges of the first.
     """
-    mpc, taken = Plaintext(), 0
+    mpc, taken = Outline(), 0
     state, hidden = analysis.start(), None
     seen: set[str] = set()
     while True:
         stage = analysis.stage(state)
         guard = gate.declared(analysis.plan, comparisons=0) if not seen else ()
         declared = (*guard, *stage.contributed)
-        totals = _zeros(mpc, declared) if declared else {}
+        totals = mpc.totals(declared)
         if not seen:
             gate.check(mpc, totals, analysis.plan, policy or GatePolicy(), 0)
         elif stage.contributed:
             gate.out_of_range(mpc, totals)
-        rows = _zero_rows(mpc, stage, analysis.plan.bands)
+        shapes = {hospital: banded(stage.rows, band) for hospital, band in enumerate(analysis.plan.bands)} if stage.rows else {}
+        rows = joined(mpc, mpc.rows(shapes)) if shapes else {}
         step = analysis.joint(mpc, totals | rows, State(state.stage, state.iteration, state.public, hidden))
         gate.check_declared(stage, step)
         if stage.outputs:
@@ -115,20 +118,6 @@ def _contributed(
     for hospital, arrays in shapes.items():
         mpc.contribute({each.name: padded(by_hospital[hospital][each.name], each) for each in arrays})
     return totals, joined(mpc, mpc.rows(shapes)) if shapes else {}
-
-
-def _zero_rows(mpc: Plaintext, stage: Stage, bands: Sequence[int]) -> dict[str, Secret]:
-    if not stage.rows:
-        return {}
-    shapes = {hospital: banded(stage.rows, band) for hospital, band in enumerate(bands)}
-    for arrays in shapes.values():
-        mpc.contribute({each.name: np.zeros(each.shape) for each in arrays})
-    return joined(mpc, mpc.rows(shapes))
-
-
-def _zeros(mpc: Plaintext, declared: Sequence[Declared]) -> dict[str, Secret]:
-    mpc.contribute({each.name: np.zeros(each.shape) for each in declared})
-    return mpc.totals(declared)
 
 
 def _open_declared(mpc: Plaintext, stage: Stage, step: Step) -> dict[str, np.ndarray]:

@@ -3,8 +3,8 @@
 An engine computes on `Secret` values. Each carries, in public, its shape, the ring it lives in, its scale (`frac`, the number
 of fractional bits) and `bound`, an exact integer with |ring integer| <= bound that follows from the bounds of the inputs
 and of every operation since. This is the range plan: it is computed by the same code that computes the result, a product or a
-masked opening whose bound does not fit its ring raises RangeError before anything is sent, and a dry run on the plaintext engine
-gives the plan of a job beforehand. Where bounds cannot be inferred (a quotient, a coefficient) a clamp executed on
+masked opening whose bound does not fit its ring raises RangeError before anything is sent, and a dry run without numbers
+(outline.py) gives the plan of a job beforehand. Where bounds cannot be inferred (a quotient, a coefficient) a clamp executed on
 shares, or a theorem cited at the call of `bounded`, supplies them.
 
 Every compute party runs the same calls in the same order. `+ - *` and `@` on Secrets are these verbs; a public operand may

@@ -81,24 +81,24 @@ class Plaintext(PlannedEngine):
         return Clear(elements)
 
     def _mul(self, x: Clear, y: Clear, drop: int, bound: int) -> Clear:
-        return self._finish(native.mul(x.value, y.value), drop, bound)
+        return self._finish(self._elements.mul(x.value, y.value), drop, bound)
 
     def _matmul(self, x: Clear, y: Clear, drop: int, bound: int) -> Clear:
-        return self._finish(native.matmul(x.value, y.value), drop, bound)
+        return self._finish(self._elements.matmul(x.value, y.value), drop, bound)
 
     def _mul_add(self, x: Clear, y: Clear, z: Clear, drop: int, bound: int) -> Clear:
-        return self._finish(native.add(native.mul(x.value, y.value), z.value), drop, bound)
+        return self._finish(self._elements.add(self._elements.mul(x.value, y.value), z.value), drop, bound)
 
     def _row_products(self, x: Clear, y: Clear, also: Clear | None, symmetric: bool, bound: int) -> Clear:
-        product = native.gram(x.value) if x is y else native.matmul(transposed(x.value), y.value)
+        product = self._elements.gram(x.value) if x is y else self._elements.matmul(transposed(x.value), y.value)
         opened = len(product) * (len(product) + 1) // 2 if symmetric else product.shape[0] * product.shape[1]
         if also is not None:
-            right = native.matmul(transposed(x.value), also.value)
+            right = self._elements.matmul(transposed(x.value), also.value)
             opened += right.shape[0] * right.shape[1]
-            product = np.concatenate([product, right], axis=1)
+            product = self._elements.concatenate([product, right], 1)
         lifted = (opened, product.shape[-1])
         self._charge(lifted, bound, cost.lift(lifted, bound, replicated=False))
-        return Clear(native.widen(product, signed=True))
+        return Clear(self._elements.widen(product))
 
     def _finish(self, product: np.ndarray, drop: int, bound: int) -> Clear:
         if drop:
@@ -114,7 +114,7 @@ class Plaintext(PlannedEngine):
     def _rounded(self, elements: np.ndarray, bits: int) -> Clear:
         """elements / 2^bits to the nearest."""
         half = ring.power_of_two(bits - 1, elements.shape[-1])
-        return Clear(native.shift_right_signed(native.add(elements, half), bits))
+        return Clear(self._elements.shift_right_signed(self._elements.add(elements, half), bits))
 
     def _negative(self, x: Clear, bits: int, blur: int) -> Clear:
         self.cost += cost.negative(x.value.shape, bits - blur)
@@ -123,16 +123,18 @@ class Plaintext(PlannedEngine):
     def _none_negative(self, x: Clear, y: Clear) -> Clear:
         self.cost += cost.none_negative(x.value.shape)
         one, width = ring.power_of_two(0, x.value.shape[-1]), ring.bits(x.value.shape[-1])
-        return Clear(native.mul(native.sub(one, self._sign(x, width)), native.sub(one, self._sign(y, width))))
+        return Clear(
+            self._elements.mul(self._elements.sub(one, self._sign(x, width)), self._elements.sub(one, self._sign(y, width)))
+        )
 
     def _sign(self, x: Clear, bits: int) -> np.ndarray:
         """Bit `bits` - 1 as a ring element."""
         width = ring.bits(x.value.shape[-1])
-        return native.shift_right(native.shift_left(x.value, width - bits), width - 1)
+        return self._elements.shift_right(self._elements.shift_left(x.value, width - bits), width - 1)
 
     def _lift(self, x: Clear, bound: int) -> Clear:
         self._charge(x.value.shape, bound, cost.lift(x.value.shape, bound, replicated=True))
-        return Clear(native.widen(x.value, signed=True))
+        return Clear(self._elements.widen(x.value))
 
     def _charge(self, shape: tuple[int, ...], bound: int, price: cost.Cost) -> None:
         """A truncation or a lift of ring elements of this shape: its cost, and its leak where it opens under masks."""

@@ -2,7 +2,7 @@
 
 An engine's value is a tuple of arrays (one in the clear, two of three components when replicated), and every linear map acts on
 each of them alone. What needs messages is left to the few abstract methods below, which a new engine implements; the
-bounds are computed here, once, so that a dry run on the plaintext engine gives the very plan that the replicated engine enforces.
+bounds are computed here, once, so that a dry run (outline.py) gives the very plan that the replicated engine enforces.
 Rule of every bound: |result| <= bound follows from the operands' bounds. A truncation errs by less than 2 units in either of its
 forms (replicated/cost.py), so it adds 2. What rests on rows that nothing has checked on shares is not proven, and no mask relies
 on it: to whatever picks the form of a truncation or a lift its bound is all that the ring can open.
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-import native
 from protocols import fixed_point, ring
+from protocols.elements import Elements, indexed
 from protocols.engine import LARGE, LARGE_FRAC, SMALL, Declared, Public, Secret, Value
 from protocols.errors import MisuseError, RangeError
 
@@ -29,6 +29,7 @@ class PlannedEngine(ABC):
     """Shapes, scales and bounds of every verb; subclasses move the numbers."""
 
     name: str
+    _elements = Elements()
 
     # -- what an engine implements: `bound` is what a mask has to hide, the value before any bits are dropped ----------------
     @abstractmethod
@@ -85,17 +86,17 @@ class PlannedEngine(ABC):
     # -- local arithmetic --------------------------------------------------------------------------------------------
     def add(self, x: Secret, y: Secret | Public) -> Secret:
         y = self._operand(x, y)
-        return self._secret(_added(x.data, y.data), x.frac, x.bound + y.bound, proven=x.proven and y.proven)
+        return self._secret(self._added(x.data, y.data), x.frac, x.bound + y.bound, proven=x.proven and y.proven)
 
     def neg(self, x: Secret) -> Secret:
-        return self._map(x, native.neg, x.bound)
+        return self._map(x, self._elements.neg, x.bound)
 
     def index(self, x: Secret, index: Any) -> Secret:
         index = index if isinstance(index, tuple) else (index,)
-        np.broadcast_to(np.False_, x.shape)[index]  # IndexError here, before an index can reach the limbs
+        indexed(x.shape, index)  # IndexError here, before an index can reach the limbs
         if any(i is Ellipsis for i in index):
             index = (*index, slice(None))
-        return self._map(x, lambda a: a[index], x.bound)
+        return self._map(x, lambda a: self._elements.index(a, index), x.bound)
 
     def reshape(self, x: Secret, shape: tuple[int, ...]) -> Secret:
         target = np.broadcast_to(np.False_, x.shape).reshape(shape).shape
@@ -104,13 +105,13 @@ class PlannedEngine(ABC):
     def transpose(self, x: Secret) -> Secret:
         if len(x.shape) < 2:
             raise MisuseError("a transpose needs two axes; reshape first")
-        return self._map(x, lambda a: np.ascontiguousarray(np.swapaxes(a, -2, -3)), x.bound)
+        return self._map(x, lambda a: self._elements.contiguous(np.swapaxes(a, -2, -3)), x.bound)
 
     def stack(self, xs: Sequence[Secret], axis: int = 0) -> Secret:
-        return self._join(xs, lambda arrays: np.stack(arrays, range(arrays[0].ndim)[axis]))
+        return self._join(xs, lambda arrays: self._elements.stack(arrays, range(arrays[0].ndim)[axis]))
 
     def concat(self, xs: Sequence[Secret], axis: int = 0) -> Secret:
-        return self._join(xs, lambda arrays: np.concatenate(arrays, range(arrays[0].ndim - 1)[axis]))
+        return self._join(xs, lambda arrays: self._elements.concatenate(arrays, range(arrays[0].ndim - 1)[axis]))
 
     def combine(self, xs: Sequence[Secret], table: Sequence[Sequence[int]], start: Sequence[int]) -> Secret:
         for x in xs:
@@ -125,10 +126,10 @@ class PlannedEngine(ABC):
         ]
         limbs = xs[0].limbs
         ring.require_fit(max(peaks, default=0), limbs)
-        factors = native.from_ints(np.array(table, dtype=object).reshape(len(table), len(xs)), limbs)
-        firsts = self._public(native.from_ints(np.array(start, dtype=object), limbs))
+        factors = self._elements.from_ints(np.array(table, dtype=object).reshape(len(table), len(xs)), limbs)
+        firsts = self._public(self._elements.from_ints(np.array(start, dtype=object), limbs))
         parts = zip(*(x.data for x in xs), strict=True)
-        data = type(firsts)(*(native.combine(terms, factors, first) for terms, first in zip(parts, firsts, strict=True)))
+        data = type(firsts)(*(self._elements.combine(terms, factors, first) for terms, first in zip(parts, firsts, strict=True)))
         return self._secret(data, xs[0].frac, max(peaks, default=0), proven=_all_proven(xs))
 
     def sum(self, x: Secret, axis: int | None = None) -> Secret:
@@ -136,10 +137,10 @@ class PlannedEngine(ABC):
             return self.sum(self.reshape(x, (ring.count(x.shape),)), 0)
         axis = range(len(x.shape))[axis]
         terms = x.shape[axis]
-        return self._map(x, lambda a: _sum_axis(np.moveaxis(a, axis, 0)), x.bound * terms)
+        return self._map(x, lambda a: self._sum_axis(np.moveaxis(a, axis, 0)), x.bound * terms)
 
     def shift_left(self, x: Secret, bits: int) -> Secret:
-        return self._map(x, lambda a: native.shift_left(a, bits), x.bound << bits)
+        return self._map(x, lambda a: self._elements.shift_left(a, bits), x.bound << bits)
 
     def rescale_up(self, x: Secret, frac: int) -> Secret:
         if frac < x.frac:
@@ -148,13 +149,13 @@ class PlannedEngine(ABC):
 
     # -- products ----------------------------------------------------------------------------------------------------
     def mul(self, x: Secret, y: Secret | Public, *, frac: int | None = None) -> Secret:
-        return self._multiply(x, y, frac, terms=1, together=self._mul, locally=native.mul)
+        return self._multiply(x, y, frac, terms=1, together=self._mul, locally=self._elements.mul)
 
     def matmul(self, x: Secret, y: Secret | np.ndarray, *, frac: int | None = None) -> Secret:
         shape = y.shape if isinstance(y, Secret) else np.shape(y)
         if len(x.shape) < 2 or len(shape) < 2 or x.shape[-1] != shape[-2]:
             raise MisuseError(f"matmul needs (..., m, k) @ (..., k, n), got {x.shape} @ {shape}")
-        return self._multiply(x, y, frac, terms=x.shape[-1], together=self._matmul, locally=native.matmul)
+        return self._multiply(x, y, frac, terms=x.shape[-1], together=self._matmul, locally=self._elements.matmul)
 
     def mul_add(self, x: Secret, y: Secret, z: Secret, *, frac: int) -> Secret:
         for each in (x, y, z):
@@ -214,9 +215,9 @@ class PlannedEngine(ABC):
         bounds = np.broadcast_to(np.asarray(bound, dtype=object), x.shape)
         if not all(0 <= each < 1 << (ring.bits(x.limbs) - 2) for each in bounds.flat):
             raise RangeError("in_range needs 0 <= bound < a quarter of the ring")
-        edge = self._public(native.from_ints(bounds, x.limbs))
-        minus_x = type(x.data)(*map(native.neg, x.data))
-        return self._secret(self._none_negative(_added(edge, x.data), _added(edge, minus_x)), 0, 1)
+        edge = self._public(self._elements.from_ints(bounds, x.limbs))
+        minus_x = type(x.data)(*map(self._elements.neg, x.data))
+        return self._secret(self._none_negative(self._added(edge, x.data), self._added(edge, minus_x)), 0, 1)
 
     def select(self, bit: Secret, x: Secret, y: Secret | Public) -> Secret:
         # y + bit * (x - y)
@@ -251,7 +252,7 @@ class PlannedEngine(ABC):
         self._require_mine(x)
         if x.limbs != LARGE:
             raise MisuseError("only values of Z_2^256 are narrowed")
-        return self._secret(type(x.data)(*map(native.narrow, x.data)), x.frac, x.bound, proven=x.proven)
+        return self._secret(type(x.data)(*map(self._elements.narrow, x.data)), x.frac, x.bound, proven=x.proven)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
     def _secret(self, data: Parts, frac: int, bound: int, *, proven: bool = True) -> Secret:
@@ -335,6 +336,19 @@ class PlannedEngine(ABC):
         ring.require_maskable(bound, limbs)
         return (bound >> drop) + 2
 
+    def _added(self, x: Parts, y: Parts) -> Parts:
+        return type(x)(*(self._elements.add(a, b) for a, b in zip(x, y, strict=True)))
+
+    def _sum_axis(self, a: np.ndarray) -> np.ndarray:
+        """Sum of ring elements over the first axis, by halves so that each step is one kernel call."""
+        if a.shape[0] == 0:
+            return np.zeros(a.shape[1:], dtype=np.uint64)
+        while a.shape[0] > 1:
+            half = a.shape[0] // 2
+            folded = self._elements.add(a[:half], a[half : 2 * half])
+            a = self._elements.concatenate([folded, a[2 * half :]], 0) if a.shape[0] % 2 else folded
+        return np.asarray(a[0])
+
     def _require_mine(self, x: Secret) -> None:
         if x.engine is not self:
             raise MisuseError("this value belongs to another engine or session")
@@ -370,18 +384,3 @@ def mirrored(triangle: np.ndarray, d: int) -> np.ndarray:
     place = np.empty((d, d), dtype=np.intp)
     place[rows, columns] = place[columns, rows] = np.arange(len(rows))
     return triangle[place]
-
-
-def _added(x: Parts, y: Parts) -> Parts:
-    return type(x)(*(native.add(a, b) for a, b in zip(x, y, strict=True)))
-
-
-def _sum_axis(a: np.ndarray) -> np.ndarray:
-    """Sum of ring elements over the first axis, by halves so that each step is one kernel call."""
-    if a.shape[0] == 0:
-        return np.zeros(a.shape[1:], dtype=np.uint64)
-    while a.shape[0] > 1:
-        half = a.shape[0] // 2
-        folded = native.add(a[:half], a[half : 2 * half])
-        a = np.concatenate([folded, a[2 * half :]]) if a.shape[0] % 2 else folded
-    return np.asarray(a[0])

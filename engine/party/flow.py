@@ -34,9 +34,9 @@ from engine.party.log import Log
 from engine.party.notices import APPROVED, CHARGED, RELEASED, START
 from engine.party.policy import Decision, Question
 from engine.party.sitting import OpenSession, Seat, Sitting, in_thread
-from engine.spec import SignedSpec
+from engine.spec import SignedSpec, Spec
 from engine.wire.v1.party_link_pb2 import JobNotice
-from protocols.errors import PeerLost, PeerMisbehaved
+from protocols.errors import PeerLost, PeerMisbehaved, ProtocolError
 
 MAX_WAITING = 256  # open jobs of one researcher
 MAX_EARLY = 1024  # notices of one member about jobs that have not come here yet
@@ -86,7 +86,7 @@ class Flow:
         self._check_open()
         if sum(job.spec.researcher == caller.name and job.state in WAITING for job in self.book.open_jobs()) >= MAX_WAITING:
             raise TooMany(f"{MAX_WAITING} of your questions are waiting here; let some of them end first")
-        question = await asyncio.to_thread(policy.compile_question, spec, self.config.charter)
+        question = await self._compile(signed, spec)
         if known := self.book.get(signed.job_id):  # the same bytes came twice at once
             return known
         self._check_open()
@@ -97,6 +97,20 @@ class Flow:
             if notice := early.pop(job.id, None):
                 self.on_notice(member, notice)
         return job
+
+    async def _compile(self, signed: SignedSpec, spec: Spec) -> Question:
+        """The question; one that no party could run is told to this party's operator too: the charter may have to change."""
+        try:
+            return await asyncio.to_thread(policy.compile_question, spec, self.config.charter)
+        except SpecError as error:
+            if isinstance(error.__cause__, ProtocolError):
+                self._log.warning(
+                    "a question was refused: its numbers may outgrow the engine's rings at the charter's bounds and rows",
+                    job=signed.job_id,
+                    member=spec.researcher,
+                    error=type(error.__cause__).__name__,
+                )
+            raise
 
     def approve(self, job: Job) -> None:
         """This party agrees. Raises SpecError when the job no longer waits for that, StorageFailed."""

@@ -1,7 +1,7 @@
 """May this be asked, here, by this caller? Checked by every party itself, on the exact bytes that the researcher signed.
 
     authenticate    the caller of the TLS connection is a researcher of the charter and signed these bytes     (before parsing)
-    compile         study, analysis, engine, mode and columns are within the charter; the formula is sound
+    compile         study, analysis, engine, mode and columns are within the charter; the formula is sound; the range plan fits
     decide          what this party's own policy says: approve, ask the operator, or refuse
 
 The first two raise to the researcher and leave no job behind. The third never looks at a row.
@@ -17,9 +17,11 @@ from engine.analyses.base import Analysis
 from engine.analyses.question import Limits
 from engine.charter import Charter, Member
 from engine.cohort import Condition
+from engine.dry_run import plan_ranges
 from engine.errors import NotAuthorised, SignatureInvalid, SpecError
 from engine.party.config import ANY, AutomaticRule, PolicySection
 from engine.spec import DOMAIN, SignedSpec, Spec
+from protocols.errors import RangeError, SecurityBudgetExceeded
 
 
 class Decision(Enum):
@@ -90,7 +92,19 @@ def compile_question(spec: Spec, charter: Charter) -> Question:
     analysis = analyses.build(spec, dictionary, Limits(charter.rows_log2, charter.bands))
     if spec.disclosure not in analysis.modes:
         raise SpecError(f"{spec.analysis} runs with disclosure={' or '.join(map(repr, analysis.modes))} only")
+    _require_range(analysis)
     return Question(spec, analysis, Condition.parse(spec.where, dictionary) if spec.where else None)
+
+
+def _require_range(analysis: Analysis) -> None:
+    """Raises SpecError, from what the plan raised, when a number of the job might not fit its ring, or masks not hide it."""
+    try:
+        plan_ranges(analysis)
+    except (RangeError, SecurityBudgetExceeded) as error:
+        raise SpecError(
+            f"{analysis.name} over these columns may need larger numbers than the engine can hide, at the bounds of the data "
+            "dictionary and the rows that the charter declares: ask with fewer columns, or have the coordinator tighten these"
+        ) from error
 
 
 def decide(question: Question, policy: PolicySection) -> Decision:

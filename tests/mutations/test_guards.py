@@ -170,6 +170,13 @@ MUTATIONS = [
         "if bound.bit_length() > 2 * opening_bits(limbs):",
         "tests/protocols/test_verbs.py::test_a_plan_one_bit_over_is_refused",
     ),
+    Mutation(
+        "range-plan-before-a-job",
+        "engine/party/policy.py",
+        "        plan_ranges(analysis)\n",
+        "        pass\n",
+        f"{POLICY}::test_a_question_whose_plan_is_one_bit_over_is_refused",
+    ),
     Mutation("gate-cohort", "engine/party/gate.py", "policy.people_needed(plan.parameters)", "1", GATE),
     Mutation(
         "gate-hospitals", "engine/party/gate.py", 'counts["contributes"], policy.hospitals', 'counts["contributes"], 1', GATE

@@ -12,7 +12,7 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ import numpy as np
 
 from engine import canonical, identity, spec
 from engine import charter as charters
-from engine.analyses.base import Output, Plan
+from engine.analyses.base import Output, Plan, Stage, State, Step
 from engine.data.rows import RowCounts, Rows
 from engine.errors import FormulaError
 from engine.identity import Identity
@@ -39,6 +39,7 @@ from engine.transport.credentials import dial
 from engine.wire.v1 import admin_pb2, jobs_pb2
 from engine.wire.v1.admin_pb2_grpc import AdminStub
 from engine.wire.v1.jobs_pb2_grpc import JobsStub
+from protocols.engine import Declared, Engine, Secret
 from protocols.session import Expect, Session
 
 HOSPITALS = ("um", "iu", "uk")
@@ -90,7 +91,7 @@ def make_charter(keys: dict[str, Identity], **changes: Any) -> charters.Charter:
 
 
 class FakeAnalysis:
-    """Takes the columns of the question, opens one number."""
+    """Takes the columns of the question, opens one number; on its way it needs as many bits more as options={"bits": ...} say."""
 
     name = "describe"
     modes = ("result", "steps")
@@ -104,6 +105,17 @@ class FakeAnalysis:
         self.plan = Plan(columns, columns, (), 0, (columns,), (Output("mean", (1,), "aggregate"),), limits.rows_log2)
         if question.formula == "on rows ~":
             self.plan = replace(self.plan, shares_rows=True)
+        self._bits = question.options.get("bits", 0)
+
+    def start(self) -> State:
+        return State("only")
+
+    def stage(self, state: State) -> Stage:
+        return Stage("only", (Declared("mean", (1,), 1.0),), outputs=self.plan.outputs)
+
+    def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
+        mpc.truncate(mpc.shift_left(totals["mean"], self._bits), 1)
+        return Step(outputs={"mean": totals["mean"]})
 
 
 class FakeSource:

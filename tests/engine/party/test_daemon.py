@@ -351,6 +351,22 @@ def test_wrong_questions_are_refused_at_once_and_leave_nothing() -> None:
     scenario(body)
 
 
+def test_a_question_whose_plan_does_not_fit_is_refused_and_told_to_the_operator() -> None:
+    async def body(s: Study) -> None:
+        await s.start("um")
+        await s.submit(s.ask(options={"bits": 187}), to=("um",))
+        assert "outgrow" not in s.logs.getvalue()
+        wide = s.ask(options={"bits": 188})
+        with pytest.raises(grpc.aio.AioRpcError, match="tighten") as caught:
+            await s.submit(wide, to=("um",))
+        assert (caught.value.code(), code_of(caught.value)) == (grpc.StatusCode.INVALID_ARGUMENT, "spec-error")
+        assert s.daemons["um"].flow.book.get(wide.job_id) is None
+        line = next(json.loads(line) for line in s.logs.getvalue().splitlines() if "outgrow" in line)
+        assert (line["level"], line["member"], line["job"], line["error"]) == ("warning", "ana", wide.job_id, "RangeError")
+
+    scenario(body)
+
+
 def test_a_known_question_stays_its_signers() -> None:
     async def body(s: Study) -> None:
         await s.start()

@@ -106,6 +106,17 @@ def test_what_the_charter_does_not_hold_is_refused(study: Study, fields: dict[st
         policy.compile_question(question, study.charter)
 
 
+@pytest.mark.parametrize(("bits", "fits"), [(0, True), (187, True), (188, False), (189, False), (400, False)])
+def test_a_question_whose_plan_is_one_bit_over_is_refused(study: Study, bits: int, fits: bool) -> None:
+    """Its number takes 66 bits and so many more, and 253 can be truncated."""
+    question = spec.parse(study.ask(options={"bits": bits}).data)
+    if fits:
+        policy.compile_question(question, study.charter)
+        return
+    with pytest.raises(SpecError, match="tighten"):
+        policy.compile_question(question, study.charter)
+
+
 def test_steps_need_the_charters_leave(study: Study, keys: dict[str, Identity], tmp_path_factory: pytest.TempPathFactory) -> None:
     strict = make_study(tmp_path_factory.mktemp("strict"), keys, steps=False)
     with pytest.raises(SpecError, match="steps"):
