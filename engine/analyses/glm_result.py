@@ -14,6 +14,8 @@ from engine.analyses.normalise import factor
 from engine.analyses.regression import Model
 from engine.results import GLMResult, LogitResult, PoissonResult
 
+EVENTS_PER_PARAMETER = 10
+
 
 def outputs(model: Model, family: Family, *more: Output) -> tuple[Output, ...]:
     """What a fit opens to the researcher; sums as S / N (see normalise.py)."""
@@ -57,9 +59,19 @@ def make(
         "pearson_chi2": float(values["pearson"]) * total,
     }
     if isinstance(family, Poisson):
+        common["warnings"] += few_events(int(values["total"]), columns - bool(len(model.constant_columns)))
         return PoissonResult(**common, **_counts(values, n, columns, float(values["fit"]) * total))
     events = int(values["events"])
+    common["warnings"] += few_events(min(events, n - events), columns - bool(len(model.constant_columns)))
     return LogitResult(**common, **_binary(events, n, columns, float(values["fit"]) * total), events=events)
+
+
+def few_events(events: int, parameters: int) -> tuple[str, ...]:
+    """A warning below ten events for each parameter but the constant (Peduzzi et al., J Clin Epidemiol 1996)."""
+    if events >= EVENTS_PER_PARAMETER * parameters:
+        return ()
+    told = f"{events} events for {parameters} parameters beside the constant: with fewer than {EVENTS_PER_PARAMETER} for each"
+    return (f"{told}, coefficients lean away from zero and their intervals are too narrow",)
 
 
 SUMS_WITHHELD = (

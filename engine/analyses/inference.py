@@ -56,7 +56,17 @@ def table(model: Model, opened: Opened, gamma: np.ndarray, unit: float, df: int 
         "vcov": model.vcov,
         "df_t": df,
         "dropped": tuple(name for name, keep in zip(model.design.names, kept, strict=True) if not keep),
+        "terms": _terms(model, kept),
+        "where": opened.context.get("where"),
+        "analysis_set": model.analysis_set,
     }
+
+
+def _terms(model: Model, kept: np.ndarray) -> dict[str, tuple[str, ...]]:
+    """The names of each term's coefficients, without those of absent levels."""
+    names = np.array(model.design.names, dtype=object)
+    found = {term.name: tuple(names[term.columns][kept[term.columns]]) for term in model.design.terms}
+    return {name: own for name, own in found.items() if own}
 
 
 def warnings(model: Model, opened: Opened, dropped: tuple[str, ...]) -> tuple[str, ...]:

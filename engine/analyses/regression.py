@@ -45,6 +45,7 @@ class Model:
     vcov: str
     cov_params: bool
     by_person: bool  # the dictionary names a person column
+    analysis_set: tuple[str, ...]  # the columns that hospitals read, whose missing values leave a row out; sorted
 
     @classmethod
     def read(cls, question: Question, dictionary: Dictionary, limits: Limits, vcovs: tuple[str, ...] = VCOV) -> Model:
@@ -63,7 +64,8 @@ class Model:
         if vcov != "model" and len(design.names) > MOST_ROBUST_COLUMNS:
             raise SpecError(f'vcov="{vcov}" takes at most {MOST_ROBUST_COLUMNS} columns; use vcov="model", or fewer columns')
         columns = listwise(design.columns, question, dictionary)
-        return cls(design, limits, columns, vcov, options["cov_params"], dictionary.person is not None)
+        analysis_set = tuple(sorted({dictionary.source(name) for name in columns}))
+        return cls(design, limits, columns, vcov, options["cov_params"], dictionary.person is not None, analysis_set)
 
     @property
     def size(self) -> int:

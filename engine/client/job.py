@@ -15,6 +15,7 @@ from engine.client.config import ResearcherConfig
 from engine.client.links import CALL_SECONDS, Links
 from engine.client.reveal import Answer, reveal
 from engine.client.watch import ENDED, FAILED, JobEvent, Watch
+from engine.cohort import Condition
 from engine.party import gate
 from engine.spec import Spec
 from engine.wire.v1 import jobs_pb2 as wire
@@ -116,9 +117,15 @@ class Job:
             "parties": self._config.charter.parties,
             "engine": self.spec.engine,
             "disclosure": self.spec.disclosure,
+            "where": self._where,
             "warnings": receipt.warnings,
             "receipt": receipt,
         }
+
+    @property
+    def _where(self) -> str | None:
+        """The condition in one spelling, so that results can tell whether they are about the same people."""
+        return Condition.parse(self.spec.where, self._config.charter.parsed_dictionary).canonical() if self.spec.where else None
 
 
 def overall(states: list[str]) -> str:

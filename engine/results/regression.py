@@ -9,7 +9,8 @@ Where a fit's iterates stay hidden, the means are computed on shares and their e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ import pandas as pd
 from scipy import stats
 
 from engine.errors import SpecError
-from engine.results import text
+from engine.results import comparing, text
 from engine.results.base import WIDTH, Result, axes
+from engine.results.comparing import JointTest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +41,33 @@ class RegressionResult(Result):
     bic: float
     cov_params: pd.DataFrame | None
     dropped: tuple[str, ...] = ()
+    terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the names of each term's coefficients
+    where: str | None = None  # whom it is about, in one spelling
+    analysis_set: tuple[str, ...] = ()  # the columns whose missing values leave a person out, sorted
+
+    @property
+    def response(self) -> str:
+        return self.formula.split("~")[0].strip()
+
+    @property
+    def log_ratio(self) -> float:
+        """Twice the log-likelihood, up to a constant of the response: what fits of the same rows differ by."""
+        return 2 * self.llf
+
+    def wald_test(self, *names: str) -> JointTest:
+        """Whether all coefficients of these terms (or these coefficients) are zero. More than one needs cov_params=True."""
+        return comparing.wald(self, comparing.coefficients(self, names))
+
+    def wald_tests(self) -> pd.DataFrame:
+        """A joint Wald test of each term but the intercept: F or chi2, df, pvalue. Factors need cov_params=True."""
+        tests = {name: self.wald_test(name) for name in self.terms if name != "Intercept"}
+        statistic = "chi2" if self.df_t is None else "F"
+        columns = {statistic: [t.statistic for t in tests.values()], "df": [t.df for t in tests.values()]}
+        return pd.DataFrame({**columns, "pvalue": [t.pvalue for t in tests.values()]}, index=pd.Index(tests, name="term"))
+
+    def lr_test(self, reduced: RegressionResult) -> JointTest:
+        """Whether the coefficients that `reduced` lacks are all zero. Both fits stand on the same rows, with vcov="model"."""
+        return comparing.likelihood_ratio(self, reduced)
 
     @property
     def zvalues(self) -> pd.Series:
@@ -135,6 +164,10 @@ class GLMResult(RegressionResult):
     family: str
     link: str
     scale: float = 1.0
+
+    @property
+    def log_ratio(self) -> float:
+        return self.llr  # also where llf is withheld
 
     def _ratios(self, name: str, conf_level: float) -> pd.DataFrame:
         interval = self.conf_int(conf_level)

@@ -46,7 +46,8 @@ def ask(
     """The result object."""
     parsed = dictionary if isinstance(dictionary, Dictionary) else Dictionary.parse(dictionary)
     question = analysis_of(parsed, analysis, rows_log2, bands_of(frames), **fields)
-    opened = run_in_clear(question, [FrameSource(frame, parsed) for frame in frames], policy, where)
+    context = {"engine": "plaintext", "where": where.canonical() if where else None}
+    opened = run_in_clear(question, [FrameSource(frame, parsed) for frame in frames], policy, where, context)
     return question.result(opened)
 
 

@@ -41,8 +41,12 @@ def test_the_reference_of_the_demo() -> None:
     assert found.two_by_two.fisher_pvalue == pytest.approx(0.005339051289)
 
 
-def test_effects_of_a_two_by_two_table_against_statsmodels() -> None:
-    found, _ = ask_set("indo_rct", "crosstab", formula="indo ~ pep_out")
+@pytest.mark.parametrize(
+    ("dataset", "formula"),
+    [("indo_rct", "indo ~ pep_out"), ("lung", "sex ~ event"), ("birthwt", "smoke ~ low"), ("respiratory", "active ~ outcome")],
+)
+def test_effects_of_a_two_by_two_table_against_statsmodels(dataset: str, formula: str) -> None:
+    found, _ = ask_set(dataset, "crosstab", formula=formula)
     # statsmodels puts the event first and the comparison first against second
     table = sm.stats.Table2x2(found.observed.to_numpy()[::-1, ::-1])
     effects = found.effects(0.9)

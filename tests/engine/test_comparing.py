@@ -1,0 +1,155 @@
+"""Joint tests of coefficients against statsmodels, and fits that cannot be compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+
+from engine.cohort import Condition
+from engine.dictionary import Dictionary
+from engine.errors import SpecError
+from engine.results import RegressionResult
+from tests import datasets
+from tests.engine.analyses.studies import ask, ask_set
+
+RANDHIE = "hlthg ~ female + disea + C(site)"
+FITS = {"ols": smf.ols, "logit": smf.logit, "poisson": smf.poisson}
+TERMS = [
+    ("randhie", "ols", "mdvis ~ C(site) * female + disea", "model"),
+    ("randhie", "ols", "mdvis ~ C(site) + disea", "HC1"),
+    ("randhie", "logit", RANDHIE, "model"),
+    ("birthwt", "ols", "bwt ~ C(race) + lwt", "model"),
+]
+
+
+def asked(dataset: str, analysis: str, formula: str, vcov: str = "model", cov_params: bool = False, **fields: Any) -> Any:
+    steps = {} if analysis == "ols" else {"disclosure": "steps"}
+    return ask_set(dataset, analysis, formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **steps, **fields)
+
+
+@pytest.mark.parametrize(("dataset", "analysis", "formula", "vcov"), TERMS)
+def test_the_terms_of_a_fit_are_tested_as_in_statsmodels(dataset: str, analysis: str, formula: str, vcov: str) -> None:
+    found, pooled = asked(dataset, analysis, formula, vcov, cov_params=True)
+    fit = FITS[analysis](formula, pooled)
+    truth = fit.fit(disp=0, tol=1e-12) if analysis == "logit" else fit.fit(cov_type="nonrobust" if vcov == "model" else vcov)
+    tests = found.wald_tests()
+    expected = truth.wald_test_terms(scalar=True).table.drop("Intercept")
+    assert set(tests.index) == set(expected.index)
+    expected = expected.loc[list(tests.index)]
+    assert tests.columns[0] == ("F" if vcov == "model" and analysis == "ols" else "chi2")
+    np.testing.assert_allclose(tests.iloc[:, 0], expected.iloc[:, 0].astype(float), rtol=1e-6)
+    np.testing.assert_allclose(tests["pvalue"], expected["pvalue"].astype(float), rtol=1e-4, atol=1e-12)
+    assert tests["df"].tolist() == expected["df_constraint"].tolist()
+
+
+def test_any_coefficients_are_tested_together() -> None:
+    found, pooled = asked("randhie", "ols", "mdvis ~ female + disea + linc", cov_params=True)
+    truth = smf.ols("mdvis ~ female + disea + linc", pooled).fit().f_test("female = 0, linc = 0")
+    test = found.wald_test("female", "linc")
+    assert (test.statistic, test.pvalue) == pytest.approx((float(truth.fvalue), float(truth.pvalue)), rel=1e-6)
+    assert (test.df, test.df_denominator) == (2, truth.df_denom)
+
+
+def test_one_coefficient_needs_no_covariance_and_a_factor_does() -> None:
+    found, _ = asked("randhie", "ols", "mdvis ~ disea + C(site)")
+    test = found.wald_test("disea")
+    assert (test.statistic, test.pvalue) == pytest.approx((found.tvalues["disea"] ** 2, found.pvalues["disea"]))
+    with pytest.raises(SpecError, match="cov_params=True"):
+        found.wald_test("C(site)")
+    with pytest.raises(SpecError, match="no term or coefficient 'nobody'"):
+        found.wald_test("nobody")
+    with pytest.raises(SpecError, match="at least one"):
+        found.wald_test()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "analysis", "full", "reduced"),
+    [
+        ("randhie", "logit", RANDHIE, "hlthg ~ female + disea"),
+        ("randhie", "poisson", "mdvis ~ female + disea + C(site)", "mdvis ~ disea"),
+        ("randhie", "ols", "mdvis ~ female * disea + C(site)", "mdvis ~ female + disea"),
+    ],
+)
+def test_nested_fits_are_compared_as_in_statsmodels(dataset: str, analysis: str, full: str, reduced: str) -> None:
+    (larger, pooled), (smaller, _) = (
+        asked(dataset, analysis, formula, complete=["site", "female"]) for formula in (full, reduced)
+    )
+    test = larger.lr_test(smaller)
+    options = {} if analysis == "ols" else {"disp": 0, "method": "newton", "tol": 1e-12}
+    truth = [FITS[analysis](formula, pooled).fit(**options) for formula in (full, reduced)]
+    statistic, df = 2 * (truth[0].llf - truth[1].llf), truth[0].df_model - truth[1].df_model
+    assert test.statistic == pytest.approx(statistic, rel=1e-5)
+    assert (test.df, test.df_denominator) == (df, None)
+
+
+FRAMES = list(datasets.load("birthwt").frames().values())
+DICTIONARY = Dictionary.parse(datasets.load("birthwt").dictionary)
+
+
+def fit(formula: str, where: str | None = None, analysis: str = "ols", vcov: str = "model", **fields: Any) -> Any:
+    condition = Condition.parse(where, DICTIONARY) if where else None
+    return ask(FRAMES, DICTIONARY, analysis, formula=formula, where=condition, options={"vcov": vcov}, **fields)
+
+
+def test_the_same_condition_in_other_words_is_about_the_same_people() -> None:
+    full, reduced = fit("bwt ~ lwt + age", "age>=18"), fit("bwt ~ lwt", "(age >= 18)", complete=["age"])
+    assert full.lr_test(reduced).df == 1
+
+
+@pytest.mark.parametrize(
+    ("full", "reduced", "says"),
+    [
+        ({"formula": "bwt ~ lwt + age"}, {"formula": "bwt ~ lwt"}, "different people"),
+        ({"formula": "bwt ~ lwt + age"}, {"formula": "bwt ~ lwt", "complete": ["age"], "where": "age >= 18"}, "different people"),
+        ({"formula": "bwt ~ lwt", "complete": ["age"]}, {"formula": "bwt ~ lwt + age"}, "not nested"),
+        ({"formula": "bwt ~ lwt", "complete": ["age"]}, {"formula": "bwt ~ age", "complete": ["lwt"]}, "not nested"),
+        ({"formula": "bwt ~ lwt"}, {"formula": "bwt ~ lwt"}, "not nested"),
+        (
+            {"formula": "bwt ~ C(race) + age", "reference": {"race": 2}},
+            {"formula": "bwt ~ C(race)", "complete": ["age"]},
+            "same reference levels",
+        ),
+        ({"formula": "bwt ~ lwt + age"}, {"formula": "age ~ lwt", "complete": ["bwt"]}, "same response"),
+        ({"formula": "low ~ lwt + age"}, {"formula": "low ~ lwt", "analysis": "logit", "complete": ["age"]}, "same kind"),
+        ({"formula": "bwt ~ lwt + age", "vcov": "HC0"}, {"formula": "bwt ~ lwt", "complete": ["age"]}, "independent"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_fits_that_cannot_be_compared(full: dict[str, Any], reduced: dict[str, Any], says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        fit(**full).lr_test(fit(**reduced))
+
+
+def receipt(study: str, **snapshots: str) -> Any:
+    return SimpleNamespace(study=study, snapshots=snapshots)
+
+
+def test_data_that_changed_in_between_and_other_numbers_of_rows_are_noticed() -> None:
+    full, reduced = fit("bwt ~ lwt + age"), fit("bwt ~ lwt", complete=["age"])
+    mine: list[RegressionResult] = [replace(each, receipt=receipt("s", um="1", iu="2")) for each in (full, reduced)]
+    assert mine[0].lr_test(mine[1]) == full.lr_test(reduced)
+    for other in (receipt("s", um="1", iu="3"), receipt("t", um="1", iu="2"), receipt("s", um="1")):
+        with pytest.raises(SpecError, match="have changed"):
+            mine[0].lr_test(replace(reduced, receipt=other))
+    with pytest.raises(SpecError, match="numbers of rows"):
+        full.lr_test(replace(reduced, nobs=reduced.nobs - 1))
+
+
+@pytest.mark.parametrize(("events", "warned"), [(29, True), (30, False)])
+def test_fewer_than_ten_events_for_each_parameter_are_warned_of(events: int, warned: bool) -> None:
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({name: rng.uniform(0, 1, 300) for name in "abc"}).assign(y=(np.arange(300) < events).astype(int))
+    frame = frame.sample(frac=1, random_state=1, ignore_index=True)
+    columns: dict[str, Any] = {name: {"type": "number", "bounds": [0, 1]} for name in "abc"}
+    parts = [frame.iloc[i::3].reset_index(drop=True) for i in range(3)]
+    for y in ("y", "I(1 - y)"):  # the rarer of the two counts
+        found = ask(
+            parts, {"columns": {**columns, "y": {"type": "binary"}}}, "logit", formula=f"{y} ~ a + b + c", disclosure="steps"
+        )
+        assert any(f"{events} events for 3 parameters" in warning for warning in found.warnings) == warned
