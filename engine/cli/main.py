@@ -22,6 +22,7 @@ operator = typer.Typer(cls=Commands, no_args_is_help=True, help="Set up a party,
 coordinator = typer.Typer(cls=Commands, no_args_is_help=True, help="Agree on a study: terms, members, signatures.")
 
 operator.command("init")(setup.party_init)
+operator.command("doctor")(setup.doctor)
 
 GROUPS: tuple[tuple[typer.Typer, tuple[Callable[..., None], ...]], ...] = (
     (

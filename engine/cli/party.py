@@ -104,7 +104,7 @@ def revoke(
     if job is not None:
         _print_decision(_ask(config, lambda admin: admin.Revoke(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
         return
-    request = wire.AdminRevocation(researcher=researcher, revoked=not undo)
+    request = wire.AdminRevocation(researcher=researcher or "", revoked=not undo)
     _print_status(_ask(config, lambda admin: admin.RevokeResearcher(request, timeout=CALL_SECONDS)), json)
 
 

@@ -1,4 +1,4 @@
-"""unseen init, unseen party init: a member's own folder, before there is a charter.
+"""unseen init, unseen party init: a member's own folder, before there is a charter; unseen party doctor: is everything right?
 
 NAME/                private to its owner (0700)
   keys/              never leaves it
@@ -12,6 +12,7 @@ NAME/                private to its owner (0700)
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from engine import charter_draft as drafts
 from engine import identity as identities
 from engine.charter import BAND, MAX_ROWS
 from engine.charter_draft import Card
-from engine.cli.output import say
+from engine.cli.output import FAILED, print_json, print_text, say
 from engine.errors import ConfigError
 from engine.identity import Identity
 from engine.party.template import hospital_toml, researcher_toml
@@ -61,6 +62,26 @@ def party_init(
     (home / "hospital.toml").write_text(hospital_toml(name, port, source), encoding="utf-8")
     _hand_over(home, drafts.card_of(identity, address=address, rows=None if rows is None else -(-rows // BAND) * BAND))
     say(f"Then read {home / 'hospital.toml'}, put charter.json beside it, and in that folder ask: unseen party doctor")
+
+
+def doctor(
+    config: Annotated[
+        Path, typer.Option("--config", envvar="UNSEEN_PARTY", help="This party's hospital.toml; or set UNSEEN_PARTY.")
+    ] = Path("hospital.toml"),
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look for what is wrong: charter, keys, folders, own data, clocks, the way to the others. Exit code 1 when one fails."""
+    from engine.party import doctor
+
+    lines = []
+    for line in doctor.examine(config):
+        lines.append(line)
+        if not json:
+            print_text(f"{line.status:<5} {line.check:<14} {line.text}" + (f"\n{'':<21}-> {line.advice}" if line.advice else ""))
+    if json:
+        print_json([asdict(line) for line in lines])
+    if any(line.status == "fail" for line in lines):
+        raise typer.Exit(FAILED)
 
 
 def _new_member(name: str, folder: Path | None) -> tuple[Path, Identity]:
