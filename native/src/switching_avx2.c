@@ -66,6 +66,14 @@ FOR_ISA INLINE places places_of(const uint32_t *permutation, size_t n)
 
 FOR_ISA INLINE factor take_at(const uint64_t *from, places at) { return as_double(_mm256_i32gather_epi64((const long long *)from, at, 8)); }
 
+FOR_ISA INLINE factor take_in_block(const uint64_t *from, places at) { return take_at(from, at); }
+
+FOR_ISA INLINE int keeps_blocks(const uint32_t *permutation, size_t n)
+{
+    (void)permutation, (void)n;
+    return 0;
+}
+
 FOR_ISA INLINE prime prime_of(const switch_modulus *m) { return (prime){_mm256_set1_pd((double)m->p), _mm256_set1_pd(m->reciprocal)}; }
 FOR_ISA INLINE wraps wraps_of(const switch_target *target) { return every(target->wrap); }
 

@@ -32,6 +32,14 @@ INLINE factor every(uint64_t x) { return x; }
 INLINE places places_of(const uint32_t *permutation, size_t n) { return *permutation & (n - 1); }
 INLINE factor take_at(const uint64_t *from, places at) { return from[at]; }
 
+INLINE factor take_in_block(const uint64_t *from, places at) { return take_at(from, at); }
+
+INLINE int keeps_blocks(const uint32_t *permutation, size_t n)
+{
+    (void)permutation, (void)n;
+    return 0;
+}
+
 INLINE prime prime_of(const switch_modulus *modulus) { return modulus; }
 INLINE wraps wraps_of(const switch_target *target) { return target->wrap; }
 

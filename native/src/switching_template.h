@@ -2,7 +2,8 @@
  * The kernels of switching_forms.h. Included by switching_*.c, which define FOR_ISA, FORM, RADIX, LANES and
  *   words                        LANES words; load, store, all (one word in every lane), load_bytes, store_bytes, add, sub, both (bitwise and),
  *                                shift_left, shift_right, mul32 (of the low halves)
- *   factor                       LANES multiplicands: take (from memory), every (one word), places and take_at (through a permutation)
+ *   factor                       LANES multiplicands: take (from memory), every (one word)
+ *   places                       of LANES entries of a permutation: places_of; take_at; take_in_block, where keeps_blocks says so
  *   prime                        a modulus in registers; wraps, the table of multiples of a run's product
  *   sum, sum_zero, sum_add       a sum of products x y modulo p; x < 2^50 and y < p, or x < 2p and y < p
  *   sum_wrap                     adds wraps[v], at most once
@@ -107,26 +108,29 @@ FOR_ISA static void combine(uint64_t *out, const uint64_t *const *terms, const u
     }
 }
 
-FOR_ISA INLINE factor take_maybe_at(const uint64_t *from, size_t i, const places at, const int permuted)
+/* How the digits' entries are found. */
+enum { IN_ORDER, IN_BLOCKS, ANYWHERE };
+
+FOR_ISA INLINE factor take_from(const uint64_t *from, size_t i, const places at, const int order)
 {
-    return permuted ? take_at(from, at) : take(from + i);
+    return order == IN_ORDER ? take(from + i) : order == IN_BLOCKS ? take_in_block(from, at) : take_at(from, at);
 }
 
-FOR_ISA INLINE void accumulate_of(uint64_t *out0, uint64_t *out1, const switch_terms *t, size_t n, const prime p, const int permuted, const int corrections)
+FOR_ISA INLINE void accumulate_of(uint64_t *out0, uint64_t *out1, const switch_terms *t, size_t n, const prime p, const int order, const int corrections)
 {
     const factor extra = every(t->factor);
     for (size_t i = 0; i < n; i += LANES) {
         const uint64_t *key = t->key + (i / 8) * (16 * t->stride) + i % 8;
         places at = {0};
-        if (permuted) at = places_of(t->permutation + i, n);
+        if (order != IN_ORDER) at = places_of(t->permutation + i, n);
         sum s0 = sum_zero(p), s1 = sum_zero(p);
         for (size_t j = 0; j < t->count; j++) {
-            const factor digit = take_maybe_at(t->digits[j], i, at, permuted);
+            const factor digit = take_from(t->digits[j], i, at, order);
             s0 = sum_add(s0, digit, take(key + 16 * j), p);
             s1 = sum_add(s1, digit, take(key + 16 * j + 8), p);
         }
-        if (t->add[0] != NULL) s0 = sum_add(s0, take_maybe_at(t->add[0], i, at, permuted), extra, p);
-        if (t->add[1] != NULL) s1 = sum_add(s1, take_maybe_at(t->add[1], i, at, permuted), extra, p);
+        if (t->add[0] != NULL) s0 = sum_add(s0, take_from(t->add[0], i, at, order), extra, p);
+        if (t->add[1] != NULL) s1 = sum_add(s1, take_from(t->add[1], i, at, order), extra, p);
         store(out0 + i, canonical(s0, p, corrections));
         store(out1 + i, canonical(s1, p, corrections));
     }
@@ -138,12 +142,14 @@ FOR_ISA static void accumulate(uint64_t *out0, uint64_t *out1, const switch_term
     const prime p = prime_of(modulus);
     int corrections = 1;
     while (UINT64_C(1) << corrections < 2 + ((t->count + 1) * modulus->p >> 52)) corrections++;
-    if (t->permutation != NULL) {
-        accumulate_of(out0, out1, t, n, p, 1, corrections);
-    } else if (corrections == 1) {
-        accumulate_of(out0, out1, t, n, p, 0, 1);
+    if (t->permutation == NULL && corrections == 1) {
+        accumulate_of(out0, out1, t, n, p, IN_ORDER, 1);
+    } else if (t->permutation == NULL) {
+        accumulate_of(out0, out1, t, n, p, IN_ORDER, corrections);
+    } else if (keeps_blocks(t->permutation, n)) {
+        accumulate_of(out0, out1, t, n, p, IN_BLOCKS, corrections);
     } else {
-        accumulate_of(out0, out1, t, n, p, 0, corrections);
+        accumulate_of(out0, out1, t, n, p, ANYWHERE, corrections);
     }
 }
 
