@@ -46,7 +46,7 @@ Permutation: TypeAlias = npt.NDArray[np.uint32]
 
 MIN_LOG, MAX_LOG = 3, 17  # degrees 8 to 131072
 MIN_PRIME, MAX_PRIME = 1 << 20, 1 << 50
-SIGNED_LIMIT = 1 << 62
+BLOCK = 8  # values stand in bit-reversed order, but every 64 neighbours as the transpose of an 8 x 8 matrix
 
 # ---- tables ---------------------------------------------------------------------------------------------------------------
 
@@ -233,6 +233,8 @@ def exponents(degree: int) -> npt.NDArray[np.uint32]:
     reverse: npt.NDArray[np.uint32] = np.zeros(degree, np.uint32)
     for bit in range(_log_degree(degree)):
         reverse = reverse << np.uint32(1) | index >> np.uint32(bit) & np.uint32(1)
+    if degree >= BLOCK**2:
+        reverse = reverse.reshape(-1, BLOCK, BLOCK).swapaxes(1, 2).reshape(degree)
     out: npt.NDArray[np.uint32] = np.add(2 * reverse, 1, dtype=np.uint32)
     out.flags.writeable = False
     return out

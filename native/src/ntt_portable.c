@@ -61,6 +61,23 @@ static void forward_two(uint64_t *x, const twiddle *w, size_t blocks, size_t n, 
     }
 }
 
+/* Rows and columns of an 8 x 8 matrix change places: the order of values inside a block of 64. */
+INLINE void transpose(uint64_t *x)
+{
+    for (int row = 0; row < 8; row++) {
+        for (int column = row + 1; column < 8; column++) {
+            const uint64_t above = x[8 * row + column];
+            x[8 * row + column] = x[8 * column + row];
+            x[8 * column + row] = above;
+        }
+    }
+}
+
+static void transpose_blocks(uint64_t *x, size_t n)
+{
+    for (size_t i = 0; i + 64 <= n; i += 64) transpose(x + i);
+}
+
 void ntt_forward_portable(uint64_t *x, const rns_table *t)
 {
     const twiddle *const w = (const twiddle *)t->twiddles;
@@ -68,6 +85,7 @@ void ntt_forward_portable(uint64_t *x, const rns_table *t)
     if (odd) forward_one(x, w[1], t->n / 2, t->p);
     for (size_t blocks = odd ? 2 : 1; blocks < t->n; blocks *= 4) forward_two(x, w, blocks, t->n, t->p);
     for (size_t j = 0; j < t->n; j++) x[j] = barrett_reduce(x[j], t->p, t->barrett);
+    transpose_blocks(x, t->n);
 }
 
 /* (x, y) -> (x + y, w (x - y)), y <= offset, offset a multiple of p */
@@ -122,6 +140,7 @@ void ntt_inverse_portable(uint64_t *x, const rns_table *t)
     const twiddle *const w = (const twiddle *)t->twiddles + t->n;
     uint64_t offset = (((uint64_t)1 << 50) / t->p + 1) * t->p;
     int levels = 0, since = 0;
+    transpose_blocks(x, t->n);
     for (size_t blocks = t->n / 4; levels + 2 < t->log_n; blocks /= 4) {
         inverse_two(x, w, blocks, t->n, offset, t->p);
         levels += 2, since += 2, offset *= 4;
