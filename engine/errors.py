@@ -7,6 +7,9 @@ UnseenError
 |   |-- PeerLost                             a link closed, silence past the deadline, an abort
 |   |-- RangeError, MisuseError              local misuse of an engine
 |   |-- ValueRangeError                      a hospital's own value breaks its declared limit
+|   |-- EncryptionError                      of ciphertexts and keys
+|   |   |-- ParameterError, KeyMismatch, LevelExhausted, ScaleMismatch
+|   |   `-- CiphertextMalformed, PlaintextOutOfRange
 |   `-- SecurityBudgetExceeded
 |-- SpecError                                the question is wrong in itself; mend it and ask again
 |   |-- FormulaError, CohortError            syntax, unknown function, column or level

@@ -29,3 +29,31 @@ class MisuseError(ProtocolError):
 
 class ValueRangeError(ProtocolError):
     """This hospital's own value is not a number within its declared limit: the data dictionary or the data are wrong."""
+
+
+class EncryptionError(ProtocolError):
+    """Something about a ciphertext, a key or their parameters is wrong."""
+
+
+class ParameterError(EncryptionError, ValueError):
+    """Ring and modulus are not in the security table, or a preset does not hold together: take one of protocols.ckks."""
+
+
+class KeyMismatch(EncryptionError):
+    """Two things belong to different keys or parameters, or the key for this operation is not there."""
+
+
+class LevelExhausted(EncryptionError):
+    """No level is left for this product, or the value has outgrown the modulus at its level: encrypt again, or start higher."""
+
+
+class ScaleMismatch(EncryptionError):
+    """Two terms have different scales: encode or rescale one of them to the other's."""
+
+
+class CiphertextMalformed(EncryptionError, ValueError):
+    """Bytes that are no ciphertext or key of these parameters: truncated, altered, or of another version."""
+
+
+class PlaintextOutOfRange(EncryptionError, ValueError):
+    """A vector with NaN, infinity, or a number beyond its declared bound or its scale's range."""
