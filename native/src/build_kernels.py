@@ -7,7 +7,8 @@ from cffi import FFI
 HERE = Path("native/src")  # relative, as setuptools wants it: builds run from the folder of setup.py
 SOURCES = sorted(str(path) for path in HERE.glob("*.c"))
 HEADERS = sorted(str(path) for path in HERE.glob("*.h"))
-HEADER_CONTRACTS = ("kernels.h", "rns.h", "switching.h", "sampling.h", "packing.h")  # what Python can call, in this order
+# what Python can call, in this order
+HEADER_CONTRACTS = ("kernels.h", "rns.h", "switching.h", "sampling.h", "packing.h", "embedding.h")
 COMPILE_ARGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 
 

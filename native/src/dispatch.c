@@ -15,6 +15,7 @@ static const kernel_forms PORTABLE = {
     .sample_heads = sample_heads_portable,
     .pack = pack_portable,
     .unpack = unpack_portable,
+    .embedding = &embed_portable,
     .rns = &rns_form_portable,
     .switching = &switch_portable,
 };
@@ -33,6 +34,7 @@ static const kernel_forms AVX2 = {
     .sample_heads = sample_heads_avx2,
     .pack = pack_portable,
     .unpack = unpack_portable,
+    .embedding = &embed_avx2,
     .rns = &rns_form_portable,
     .switching = &switch_avx2,
 };
@@ -48,6 +50,7 @@ static const kernel_forms AVX512IFMA = {
     .sample_heads = sample_heads_avx512ifma,
     .pack = pack_avx512ifma,
     .unpack = unpack_avx512ifma,
+    .embedding = &embed_avx512ifma,
     .rns = &rns_form_portable,
     .switching = &switch_avx512ifma,
 };

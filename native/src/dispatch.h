@@ -2,6 +2,7 @@
 #ifndef UNSEEN_DISPATCH_H
 #define UNSEEN_DISPATCH_H
 
+#include "embedding_forms.h"
 #include "kernels.h"
 #include "packing.h"
 #include "rns_table.h"
@@ -47,6 +48,7 @@ typedef struct {
     sample_small_fn *sample_heads;
     pack_fn *pack;
     unpack_fn *unpack;
+    const embed_forms *embedding;
     const rns_form *rns;
     const switch_forms *switching;
 } kernel_forms;
