@@ -51,7 +51,7 @@ static const kernel_forms AVX512IFMA = {
     .pack = pack_avx512ifma,
     .unpack = unpack_avx512ifma,
     .embedding = &embed_avx512ifma,
-    .rns = &rns_form_portable,
+    .rns = &rns_form_avx512ifma,
     .switching = &switch_avx512ifma,
 };
 static const kernel_forms *const FORMS[] = {&AVX512IFMA, &AVX2, &PORTABLE};

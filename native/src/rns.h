@@ -20,7 +20,10 @@ typedef struct rns_table rns_table;
 rns_table *rns_table_new(int log_n, uint64_t p, uint64_t psi);
 void rns_table_free(rns_table *table);
 
-/* In place: coefficients to values at the odd powers of psi, in bit-reversed order, and back. in: any value below 2^50; out: [0, p). */
+/*
+ * In place: coefficients to values at the odd powers of psi, and back. The values stand in bit-reversed order, except that from n = 64 on every 64
+ * neighbours are an 8 x 8 matrix that is transposed. Forward in: any value below 2^50; inverse in: [0, 2p); out: [0, p). Fastest for p < 2^46.
+ */
 void rns_forward(uint64_t *x, const rns_table *const *basis, size_t limbs);
 void rns_inverse(uint64_t *x, const rns_table *const *basis, size_t limbs);
 

@@ -36,13 +36,9 @@ static void set_constants(rns_table *t)
     t->bits = 64 - __builtin_clzll(p);
     t->barrett = UINT64_MAX / p; /* p does not divide 2^64 */
     t->product_barrett = (uint64_t)(((unsigned __int128)1 << (62 + t->bits)) / p);
+    t->product_barrett52 = (uint64_t)(((unsigned __int128)1 << (50 + t->bits)) / p);
     t->lift = (((uint64_t)1 << 62) / p + 1) * p;
     t->barrett52 = ((uint64_t)1 << 52) / p;
-    uint64_t inverse = p; /* right to 3 bits; each step doubles them */
-    for (int i = 0; i < 5; i++) inverse *= 2 - p * inverse;
-    t->inverse52 = inverse & (((uint64_t)1 << 52) - 1);
-    t->r52 = ((uint64_t)1 << 52) % p;
-    t->r52_squared = rns_public_mul(t->r52, t->r52, p);
     t->p_double = (double)p;
     t->p_reciprocal = 1.0 / (double)p;
     t->n_inverse = p - (p - 1) / t->n; /* n (p - 1) / n = -1 */

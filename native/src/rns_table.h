@@ -15,9 +15,10 @@ typedef void ntt_fill_fn(rns_table *t, const uint64_t *forward, const uint64_t *
 
 typedef void ntt_fn(uint64_t *x, const rns_table *t);
 
-ntt_words_fn ntt_words_portable;
-ntt_fill_fn ntt_fill_portable;
-ntt_fn ntt_forward_portable, ntt_inverse_portable;
+ntt_words_fn ntt_words_portable, ntt_words_avx512ifma;
+ntt_fill_fn ntt_fill_portable, ntt_fill_avx512ifma;
+ntt_fn ntt_forward_portable, ntt_forward_avx512ifma;
+ntt_fn ntt_inverse_portable, ntt_inverse_avx512ifma;
 
 /* The kernels of one instruction set, on one limb. Contracts as in rns.h. */
 typedef struct {
@@ -35,7 +36,7 @@ typedef struct {
     void (*from_small)(uint64_t *out, const int8_t *in, const rns_table *t);
 } rns_form;
 
-extern const rns_form rns_form_portable;
+extern const rns_form rns_form_portable, rns_form_avx512ifma;
 
 struct rns_table {
     const rns_form *form;
@@ -45,11 +46,9 @@ struct rns_table {
     uint64_t p;
     uint64_t barrett;         /* floor(2^64 / p) */
     uint64_t product_barrett; /* floor(2^(62 + bits) / p) */
+    uint64_t product_barrett52; /* floor(2^(50 + bits) / p) */
     uint64_t lift;            /* the smallest multiple of p that is at least 2^62 */
     uint64_t barrett52;       /* floor(2^52 / p) */
-    uint64_t inverse52;       /* p^-1 mod 2^52 */
-    uint64_t r52;             /* 2^52 mod p */
-    uint64_t r52_squared;     /* 2^104 mod p */
     double p_double;
     double p_reciprocal; /* 1 / p, rounded */
     uint64_t n_inverse;  /* n^-1 mod p */
