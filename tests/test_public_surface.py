@@ -25,6 +25,7 @@ NAMES = [
     "KernelsNotBuilt",
     "ListedJob",
     "LogitResult",
+    "MissingResult",
     "NotAuthorised",
     "NotEstimable",
     "OLSResult",

@@ -10,6 +10,7 @@ from engine.analyses.crosstab import Crosstab
 from engine.analyses.describe import Describe
 from engine.analyses.linear import OLS
 from engine.analyses.logistic import Logit
+from engine.analyses.missing import Missing
 from engine.analyses.poisson import PoissonRegression
 from engine.analyses.question import Ask, Limits, Question
 from engine.dictionary import Dictionary
@@ -25,7 +26,7 @@ class Family(Protocol):
     def build(self, question: Question, dictionary: Dictionary, limits: Limits) -> Analysis: ...
 
 
-ANALYSES: dict[str, Any] = {family.name: family for family in (Describe, Crosstab, OLS, Logit, PoissonRegression)}
+ANALYSES: dict[str, Any] = {family.name: family for family in (Describe, Missing, Crosstab, OLS, Logit, PoissonRegression)}
 
 
 def build(question: Question, dictionary: Dictionary, limits: Limits) -> Analysis:
@@ -46,7 +47,7 @@ def _with_sources(analysis: Any, dictionary: Dictionary) -> Analysis:
     sources = {name: dictionary.source(name) for each in plan.row_sets for name in each.columns if name in dictionary}
     if all(name == source for name, source in sources.items()):
         return analysis  # type: ignore[no-any-return]
-    row_sets = (replace(each, sources=tuple(sources[name] for name in each.columns)) for each in plan.row_sets)
+    row_sets = (replace(each, sources=(*each.sources, *(sources[name] for name in each.columns))) for each in plan.row_sets)
     return replace(analysis, plan=replace(plan, row_sets=tuple(row_sets)))  # type: ignore[no-any-return]
 
 

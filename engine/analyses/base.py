@@ -54,7 +54,7 @@ class RowSet:
     columns: tuple[str, ...]
     group: str = ""  # a cell's label; public
     members: Callable[[Batch], np.ndarray] | None = None  # bool (rows,)
-    sources: tuple[str, ...] = ()  # what derived ones among `columns` are made from
+    sources: tuple[str, ...] = ()  # what derived ones among `columns` are made from, and what else its numbers are about
 
     @property
     def about(self) -> tuple[str, ...]:
@@ -88,12 +88,25 @@ class Output:
 
 
 @dataclass(frozen=True)
+class EncryptedSums:
+    """Sums over rows at coefficients that the hospitals have in encrypted form only; their totals reach JOINT as shares.
+
+    A total S of terms in [-1, 1] arrives as S / N with N = 2^rows_log2, by its name, shape (count,).
+    """
+
+    numbers: int  # how many coefficients are encrypted
+    counts: Mapping[str, int]  # sums by name
+    variance: bool = False  # mean (1 - mean) is among the factors: a level more
+
+
+@dataclass(frozen=True)
 class Stage:
     """One round trip LOCAL -> SHARE -> JOINT, as everybody knows it beforehand."""
 
     name: str
     contributed: tuple[Declared, ...] = ()
     rows: tuple[Declared, ...] = ()  # shared row by row, neither masked nor summed; `shape` and bound are those of one row
+    encrypted: EncryptedSums | None = None  # computed by the hospitals on ciphertexts; engine `ckks` alone
     stops: tuple[str, ...] = ()  # control bits: names of conditions that end the job without a result (keys of STOPS)
     controls: tuple[str, ...] = ()  # control bits that say how the job goes on
     opened: tuple[Output, ...] = ()  # to the parties; only in `steps` mode
@@ -165,6 +178,8 @@ STOPS = {
     'small for fits in `result` mode: tighten the bound, or ask with disclosure="steps".',
     "beyond": "The fitted means of some rows lie far beyond the largest response that the data dictionary allows, where they are "
     "not computed. Widen the response's bounds in the dictionary, or leave a column out.",
+    "interval": "Some linear predictors lie beyond the interval on which this engine computes means. Leave out a column that nearly "
+    "predicts the outcome, or ask with engine='replicated', which has no such limit.",
     "inconsistent": "A hospital's rows do not agree with its sums: its data changed while they were read, or its software is at "
     "fault. Ask again.",
 }

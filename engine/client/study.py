@@ -37,7 +37,8 @@ class ListedJob:
 
 
 class Study:
-    """Ask questions with `describe`, `crosstab`, `ols`, `logit`, `poisson`; step by step with `spec`, `submit`, `job`, `jobs`.
+    """Ask questions with `describe`, `missing`, `crosstab`, `ols`, `logit`, `poisson`; step by step with `spec`, `submit`, `job`
+    and `jobs`.
 
     `where` says about whom. `complete=[columns]` leaves out people with a missing value in these too, so that several questions
     are about the same people. `reference={column: level}` says what a factor's levels are compared with.
@@ -93,6 +94,21 @@ class Study:
         found: results.DescribeResult = self._ask(
             self.spec("describe", columns=listed, by=by, options={"quantiles": quantiles}, **common), timeout
         )
+        return found
+
+    def missing(
+        self,
+        columns: Sequence[str],
+        *,
+        where: str | None = None,
+        complete: Sequence[str] = (),
+        disclosure: str = "result",
+        engine: str = "replicated",
+        timeout: float | None = None,
+    ) -> results.MissingResult:
+        """How many people lack a value in each of these columns, and in at least one of them."""
+        common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
+        found: results.MissingResult = self._ask(self.spec("missing", columns=columns, **common), timeout)
         return found
 
     def crosstab(

@@ -8,6 +8,7 @@ from engine.spec import Spec
 
 ANALYSES = {
     "describe": "counts, means and spread",
+    "missing": "counts of missing values",
     "crosstab": "a table of counts with a chi-square test",
     "ols": "a linear regression",
     "logit": "a logistic regression",

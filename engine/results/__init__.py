@@ -3,6 +3,7 @@
 from engine.results.base import Result
 from engine.results.crosstab import CrosstabResult
 from engine.results.describe import DescribeResult
+from engine.results.missing import MissingResult
 from engine.results.regression import GLMResult, LogitResult, OLSResult, PoissonResult, RegressionResult
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "DescribeResult",
     "GLMResult",
     "LogitResult",
+    "MissingResult",
     "OLSResult",
     "PoissonResult",
     "RegressionResult",

@@ -181,6 +181,23 @@ def covariance(vcov: str, model: Any) -> dict[str, Any]:
     return {"cov_type": "cluster", "cov_kwds": {"groups": pd.factorize(groups)[0]}}
 
 
+def check_missing(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None:
+    absent = selected(pooled, fields)[fields["columns"]].isna()
+
+    def told(number: int) -> int | str:
+        return "<10" if 1 <= number < 10 else number
+
+    assert result.table["missing"].tolist() == [told(int(number)) for number in absent.sum()]
+    incomplete = absent.any(axis=1).sum()
+    shows_few = incomplete >= 10 and any(1 <= incomplete - number < 10 for number in absent.sum())
+    assert result.incomplete == (None if shows_few else told(int(incomplete)))
+    assert result.nobs == len(absent)
+
+
+def missing(dataset: str, *columns: str, **fields: Any) -> Case:
+    return Case(dataset, "missing", {"columns": list(columns), **fields}, check_missing)
+
+
 def describe(dataset: str, *columns: str, check: Any = check_describe, **fields: Any) -> Case:
     return Case(dataset, "describe", {"columns": list(columns), **fields}, partial(check, columns=COLUMNS[dataset]))
 
@@ -222,6 +239,7 @@ CASES = [
     logit("indo_rct", "pep_out ~ indo + age + female + risk", "HC0"),
     # one analysis set for all questions on lung, and on colon: who has missing values would tell the few people they differ by
     describe("lung", "age", "time", "wt.loss", check=check_quantiles, complete=LUNG),
+    missing("lung", "age", "sex", "ph.ecog", "ph.karno", "wt.loss"),
     crosstab("lung", "sex ~ event", complete=LUNG),
     ols("lung", "time ~ age + sex + ph.karno", complete=LUNG),
     *both(logit, "lung", "event ~ age + sex + ph.karno", complete=LUNG),
@@ -238,10 +256,12 @@ CASES = [
     *both(poisson, "azpro", "los ~ procedure + sex + admit + age75"),
     poisson("azpro", "los ~ procedure + sex + admit", "HC0"),
     describe("colon", "age", "nodes", check=check_quantiles, complete=["nodes"]),
+    missing("colon", "nodes", "differ", "age"),
     crosstab("colon", "rx ~ status", complete=["nodes"]),
     ols("colon", "time ~ C(rx) + age + nodes", complete=["nodes"]),
     *both(logit, "colon", "status ~ C(rx) + age + sex + nodes + obstruct", complete=["nodes"]),
     describe("birthwt", "bwt", "lwt", check=check_quantiles),
+    missing("birthwt", "age", "lwt", where="smoke == 1"),
     crosstab("birthwt", "smoke ~ low"),
     ols("birthwt", f"bwt ~ {BIRTHWT}"),
     *both(logit, "birthwt", f"low ~ {BIRTHWT}"),

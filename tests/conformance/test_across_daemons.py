@@ -34,8 +34,8 @@ def test_across_daemons(study: Any, case: Case) -> None:
 def ask(study: Any, case: Case) -> Any:
     fields = dict(case.fields)
     options = fields.pop("options", {})
-    if case.analysis == "describe":
-        return study.describe(fields.pop("columns"), **fields)
+    if case.analysis in ("describe", "missing"):
+        return getattr(study, case.analysis)(fields.pop("columns"), **fields)
     if case.analysis == "crosstab":
         return study.crosstab(fields.pop("formula"), **fields)
     if case.analysis == "ols":

@@ -17,6 +17,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "logit": ("logit", {"formula": "pep_out ~ indo + age + risk"}),
     "describe": ("describe", {"columns": ["age", "risk", "female"]}),
     "describe by": ("describe", {"columns": ["age"], "by": "indo"}),
+    "missing": ("missing", {"columns": ["age", "risk"]}),
     "crosstab": ("crosstab", {"formula": "indo ~ pep_out"}),
 }
 

@@ -42,6 +42,7 @@ class Study:
         frames = [hospital(h, visits) for h in range(3)]
         frames[0].loc[frames[0]["id"] == "0-5", ["age", "sex", "ill"]] = 99, "F", 1
         frames[0]["second"] = np.where(np.arange(len(frames[0])) < unknown, np.nan, 1.0)
+        self.frames = frames
         self.sources = [FrameSource(frame.iloc[:0] if h == empty else frame, self.dictionary) for h, frame in enumerate(frames)]
         self.earlier: list[list[EarlierRowSet]] = [[], [], []]
         self.never_charged: list[str] = []
@@ -185,6 +186,26 @@ def test_two_answers_whose_complete_sets_differ_by_ten_people_are_answered() -> 
     study = Study(unknown=10)
     assert study.ask("ols", formula="lab ~ age", complete=["second"]) == "released"
     assert study.ask("ols", formula="lab ~ age") == "released"
+
+
+def test_counts_of_missing_values_meet_each_other_and_other_conditions() -> None:
+    study = Study(unknown=12)
+    asked = {"analysis": "missing", "columns": ["second", "lab"]}
+    assert study.ask(**asked) == "released"
+    assert (
+        study.ask("ols", formula="lab ~ age", complete=["second"]) == "released"
+    )  # a count tells no sum of those who have a value
+    assert study.ask(**asked, where=f"not ({VICTIM})") == "refused"
+    assert study.ask(**describe("arm", where=f"not ({VICTIM})")) == "refused"
+    assert study.ask("missing", columns=["second"], complete=["lab"]) == "released"
+
+
+def test_counts_of_missing_values_are_compared_where_data_have_grown() -> None:
+    """One more patient since yesterday: two counts of missing values would tell whether that one has a value."""
+    study = Study(unknown=12)
+    assert study.ask("missing", columns=["second", "lab"]) == "released"
+    study.sources[0] = FrameSource(pd.concat([study.frames[0], study.frames[0].tail(1)], ignore_index=True), study.dictionary)
+    assert study.ask("missing", columns=["second"]) == "refused"
 
 
 def test_another_reference_is_about_the_same_people() -> None:

@@ -1,0 +1,134 @@
+"""How many people lack a value, column by column and in any of them: what to know before a model leaves them out.
+
+LOCAL    counts of people with a row that has no value there
+JOINT    counts of 1 to 9 masked; the count of those who lack any withheld where it exceeds a column's by 1 to 9
+RESULT   percentages
+
+Nothing is left out for these columns themselves, so the people counted are all whom `where` selects (and who have what
+`complete=` names). A value out of bounds is no value. The people who do have a value are a cell. Its row set meets those of other
+questions of its kind, and of any with another `where`: a count of missing values is no sum over the people who have one.
+Leaks: the outputs.
+Rounds (replicated): 12 at most, and the gate's 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from engine.analyses import inference
+from engine.analyses.base import Cell, Opened, Output, Plan, RowSet, Stage, State, Statistics, Step
+from engine.analyses.bits import any_of, negation
+from engine.analyses.normalise import declare_count
+from engine.analyses.people import count
+from engine.analyses.question import Limits, Question, listwise, read_options, require_fields
+from engine.data.rows import Batch, Rows
+from engine.dictionary import Dictionary
+from engine.errors import SpecError
+from engine.results import MissingResult
+from protocols.engine import Engine, Secret
+
+SMALL = 10  # counts below this are masked
+WITHHELD = "not told how many lack a value in any of the columns: 1 to 9 of them lack none in one of the columns, and would show"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """columns=[...]."""
+
+    name: ClassVar[str] = "missing"
+    modes: ClassVar[tuple[str, ...]] = ("result",)
+    columns: tuple[str, ...]
+    plan: Plan
+
+    @classmethod
+    def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> Missing:
+        require_fields(question, ("columns", "complete"))
+        read_options(question, {})
+        names = tuple(dict.fromkeys(question.columns))
+        if not names:
+            raise SpecError("missing needs columns=[...]")
+        fixed = listwise((), question, dictionary)
+        told = tuple(dict.fromkeys(f"{dictionary.source(name)} is missing" for name in names))  # no column has such a name
+        plan = Plan(
+            columns=tuple(dict.fromkeys([*names, *fixed])),
+            listwise=fixed,
+            cells=_cells(names),
+            parameters=0,
+            row_sets=(RowSet(fixed, sources=told),),
+            outputs=(
+                Output("column_missing", (len(names) + 1,), "count", frac=0),
+                Output("column_missing_small", (len(names) + 1,), "flag", frac=0),
+                Output("incomplete_withheld", (1,), "flag", frac=0),
+            ),
+            rows_log2=limits.rows_log2,
+        )
+        return cls(names, plan)
+
+    def start(self) -> State:
+        return State("counts")
+
+    def stage(self, state: State) -> Stage:
+        counted = declare_count("missing", (len(self.columns) + 1,), self.plan.rows_log2)
+        return Stage("counts", (counted,), outputs=self.plan.outputs)
+
+    def local(self, rows: Rows, state: State) -> Statistics:
+        found = np.zeros(len(self.columns) + 1, dtype=np.int64)
+        groups = _groups(self.columns)
+        for batch in rows:
+            found += [count(~batch.known(columns), batch.persons) for columns in groups]
+        return {"missing": found}
+
+    def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
+        missing, columns = totals["missing"], len(self.columns)
+        others = missing[np.full(columns, columns)] - missing[:columns]  # who lack something, but not this
+        counts = mpc.concat([missing, others])
+        signs = mpc.is_negative(mpc.concat([counts - SMALL, counts - 1]))
+        below, none = signs[: counts.shape[0]], signs[counts.shape[0] :]
+        small = mpc.bounded(below - none, 1, "[m < 1] implies [m < 10]")
+        withheld = mpc.reshape(any_of(mpc, [small[columns + 1 :]]), (1,))
+        allowed = mpc.concat([negation(mpc, below[:columns]), self._told(mpc, below[columns : columns + 1], withheld)])
+        return Step(
+            outputs={
+                "column_missing": mpc.mul(missing, allowed),
+                "column_missing_small": small[: columns + 1],
+                "incomplete_withheld": withheld,
+            }
+        )
+
+    def _told(self, mpc: Engine, below: Secret, withheld: Secret) -> Secret:
+        return mpc.bounded(mpc.mul(negation(mpc, below), negation(mpc, withheld)), 1, "a product of bits")
+
+    def advance(self, state: State, opened: Mapping[str, np.ndarray], hidden: object) -> State:
+        raise AssertionError("counts have one stage")
+
+    def result(self, opened: Opened) -> MissingResult:
+        small, counts = opened.values["column_missing_small"], opened.values["column_missing"]
+        told = ["<10" if few else int(number) for few, number in zip(small, counts, strict=True)]
+        percent = [float("nan") if few else 100 * number / opened.people for few, number in zip(small, counts, strict=True)]
+        table = pd.DataFrame({"missing": told[:-1], "percent": percent[:-1]}, index=pd.Index(self.columns, name="column"))
+        withheld = bool(opened.values["incomplete_withheld"][0]) and told[-1] != "<10"
+        return MissingResult(
+            **inference.common(opened, (WITHHELD,) if withheld else (), error_bound=0.0),
+            table=table,
+            incomplete=None if withheld else told[-1],
+        )
+
+
+def _groups(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Each column by itself, and all together."""
+    return [*((name,) for name in names), names]
+
+
+def _cells(names: tuple[str, ...]) -> tuple[Cell, ...]:
+    """Those who have a value: what is told of the others tells how many these are. A column that nobody has is excused."""
+
+    def known(columns: tuple[str, ...]) -> Callable[[Batch], np.ndarray]:
+        return lambda batch: batch.known(columns)
+
+    groups = _groups(names)
+    return tuple(Cell(f"{', '.join(columns)} known", known(columns), (place,)) for place, columns in enumerate(groups))
