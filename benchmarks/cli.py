@@ -50,10 +50,12 @@ Limit = Annotated[
 @app.command()
 def kernels(
     kernel: Annotated[
-        list[str] | None, typer.Option(help="add, mul, mul shares, matmul, gram, aes ctr, ...; all by default.")
+        list[str] | None,
+        typer.Option(help="add, mul, matmul, aes ctr, ...; ntt forward, ckks multiply, ...; all by default."),
     ] = None,
     rows: OneRows = None,
     columns: OneColumns = None,
+    degree: Annotated[list[int] | None, typer.Option(help="N of the CKKS rows: 8192, 16384, 32768; all by default.")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Instruction sets: portable, avx2, avx512ifma.")] = None,
     repeat: Repeat = 5,
     peers: Peers = False,
@@ -61,15 +63,23 @@ def kernels(
     peer_limit: Limit = 60.0,
     as_json: Json = False,
 ) -> None:
-    """The C kernels on one thread, in every instruction set that this machine runs."""
+    """The C kernels on one thread, in every instruction set that this machine runs, then CKKS, which is made of them."""
     import native
-    from benchmarks import kernels as bench
-    from benchmarks import table
+    from benchmarks import ckks, table
+    from benchmarks import kernels as ring
 
-    _known(kernel, bench.KERNELS, "--kernel")
+    _known(kernel, (*ring.KERNELS, *ckks.NAMES), "--kernel")
+    _known(degree, ckks.PRESETS, "--degree")
     _known(engine, native.isas(), "--engine")
-    with _peers(peers, peer_python, peer_limit, ("torch",)) as found:
-        table.show(bench.measure(kernel or (), rows, columns, engine or (), repeat, found, peers), as_json)
+
+    def measured(found: list[Peer]) -> Iterator[table.Row]:
+        if names := [name for name in kernel or ring.KERNELS if name in ring.KERNELS]:
+            yield from ring.measure(names, rows, columns, engine or (), repeat, found, peers)
+        if names := [name for name in kernel or ckks.NAMES if name in ckks.NAMES]:
+            yield from ckks.measure(names, degree or (), engine or (), repeat, found)
+
+    with _peers(peers, peer_python, peer_limit, ("torch", "tenseal")) as found:
+        table.show(measured(found), as_json)
 
 
 @app.command()
@@ -196,10 +206,10 @@ def growth(
     table.show(shown, as_json, markdown=True)
 
 
-def _known(given: Collection[str] | None, known: Collection[str], option: str) -> None:
+def _known(given: Collection[object] | None, known: Collection[object], option: str) -> None:
     for value in given or ():
         if value not in known:
-            raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(str, known))}", param_hint=option)
 
 
 @contextmanager

@@ -7,11 +7,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import native
-from benchmarks import growth, table, work
+from benchmarks import ckks, ckks_inputs, growth, table, work
 from benchmarks.kernels import KERNELS
 from benchmarks.questions import QUESTIONS
 from engine.cli.main import app
@@ -31,6 +32,7 @@ ERRORS = {
     "inverse": 1e-9,
     "lift": 2**-28,
 }
+CKKS_ERRORS = {"ckks encode": 1e-9, "ckks decode": 1e-9}  # what float64 and rounding leave; encryption adds noise elsewhere
 OF_REAL_ROWS = ("seconds", "joint_seconds", "rounds", "bytes_sent", "peak_rss", "error")
 
 
@@ -55,7 +57,8 @@ def rows_of(text):
 
 
 def test_kernels_are_right_in_every_instruction_set(bench):
-    rows = rows_of(bench("kernels", "--rows", 70, "--columns", 5, "--repeat", 1, "--json"))
+    names = [argument for name in KERNELS for argument in ("--kernel", name)]
+    rows = rows_of(bench("kernels", *names, "--rows", 70, "--columns", 5, "--repeat", 1, "--json"))
     assert {row["bench"] for row in rows} == set(KERNELS)
     assert {row["engine"] for row in rows} == set(native.isas())
     assert {row["error"] for row in rows} == {0}
@@ -73,6 +76,34 @@ def test_the_instruction_set_in_use_is_left_as_it_was(bench):
     before = native.isa()
     bench("kernels", "--kernel", "add", "--engine", "portable", "--rows", 8, "--json")
     assert native.isa() == before
+
+
+def test_rows_of_ckks_are_right_in_every_instruction_set(bench):
+    names = [argument for name in ckks.NAMES for argument in ("--kernel", name)]
+    rows = rows_of(bench("kernels", *names, "--degree", 8192, "--repeat", 1, "--json"))
+    shallow = set(ckks.NAMES) - set(ckks.DEEP)
+    assert {(row["bench"], row["engine"]) for row in rows} == {(name, isa) for name in shallow for isa in native.isas()}
+    assert all(row["n"] == 8192 for row in rows)
+    for row in rows:
+        if row["bench"] in ckks.KERNELS:
+            assert (row["error"], row["error_unit"]) == (0, "mismatches")
+        else:
+            assert 0 < row["error"] < CKKS_ERRORS.get(row["bench"], 1e-6), row
+    sizes = {row["bytes_sent"] for row in rows if row["bench"] == "ckks wire"}
+    assert max(sizes) < 0.36 * 393216
+
+
+@pytest.mark.slow
+def test_a_deep_polynomial_runs_where_there_are_levels(bench):
+    rows = rows_of(bench("kernels", "--kernel", "ckks chebyshev", "--engine", native.isa(), "--repeat", 1, "--json"))
+    assert [(row["bench"], row["n"]) for row in rows] == [("ckks chebyshev", 32768)]
+    assert rows[0]["error"] < 1e-5
+
+
+def test_the_polynomial_of_the_bench_is_the_curve():
+    x = np.linspace(-1, 1, 1001)
+    difference = np.polynomial.chebyshev.chebval(x, ckks_inputs.coefficients()) - ckks_inputs.curve(x)
+    assert np.abs(difference).max() < 1e-10
 
 
 @pytest.mark.parametrize("how", [("--in-memory",), ("--engine", "plaintext")])
@@ -168,6 +199,20 @@ def test_crypten_runs_the_same_work_in_the_same_run(bench):
     assert ours["ratio_to_crypten"] > 0
     assert theirs["engine"] == "crypten"
     assert theirs["error"] < 1e-2
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tenseal") is None, reason="make setup-peers installs it")
+def test_seal_computes_modulo_our_primes_in_the_same_run(bench):
+    names = [argument for name in ckks.NAMES for argument in ("--kernel", name)]
+    text = bench("kernels", *names, "--degree", 8192, "--engine", native.isa(), "--repeat", 1, "--peers", "--json")
+    rows = [json.loads(line) for line in text.splitlines()]
+    theirs = {row["bench"]: row for row in rows if row["engine"] == "tenseal"}
+    assert set(theirs) == set(ckks.NAMES) - set(ckks.DEEP) - {"limb product"}
+    for row in rows:
+        if row["engine"] != "tenseal" and row["bench"] in theirs:
+            assert row["ratio_to_tenseal"] > 0
+    assert all(row["seconds"] > 0 and row["error"] < 1e-5 for row in theirs.values())
+    assert theirs["ckks wire"]["bytes_sent"] == 2 * 3 * 8192 * 8
 
 
 # -- tables ----------------------------------------------------------------------------------------------------------------
