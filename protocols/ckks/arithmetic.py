@@ -69,7 +69,7 @@ def add_plain(a: Ciphertext, plain: Plaintext) -> Ciphertext:
     require_same_scale(a.scale, plain.scale)
     out = a.polynomials.copy()
     rns.add(out[0], polynomial, a.context.levels[a.level], out=out[0])
-    return replace(a, polynomials=out, estimate=replace(a.estimate + plain.estimate, holders=a.estimate.holders))
+    return replace(a, polynomials=out, estimate=(a.estimate + plain.estimate).of(a.estimate.holders))
 
 
 def add_constant(a: Ciphertext, value: float) -> Ciphertext:
@@ -111,7 +111,7 @@ def multiply_plain(a: Ciphertext, plain: Plaintext) -> Ciphertext:
     out = np.empty(a.polynomials.shape, np.uint64)
     for part, source in zip(out, a.polynomials, strict=True):
         rns.mul(source, polynomial, basis, out=part)
-    estimate = replace(a.estimate * plain.estimate, holders=a.estimate.holders)
+    estimate = (a.estimate * plain.estimate).of(a.estimate.holders)
     return Ciphertext(a.context, out, a.scale * plain.scale, a.key_id, estimate)
 
 
@@ -148,7 +148,7 @@ def inner_product(ciphertexts: Sequence[Ciphertext], plains: Sequence[Plaintext]
         polynomial = _at_level(plain, each)[: level + 1]
         for part, source in zip(out, each.polynomials, strict=True):
             rns.mul_add(part, source[: level + 1], polynomial, basis)
-        estimate += replace(each.estimate * plain.estimate, holders=each.estimate.holders)
+        estimate += (each.estimate * plain.estimate).of(each.estimate.holders)
     return rescaled(out, first, scale, estimate)
 
 

@@ -11,8 +11,6 @@ Source: Cheon, Kim, Kim, Song, eprint 2016/421.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from native import rns
@@ -20,7 +18,7 @@ from protocols.ckks import noise
 from protocols.ckks.ciphertext import Ciphertext, Plaintext, require_same_context
 from protocols.ckks.context import Context, Words
 from protocols.ckks.encoder import checked_level, readable_level
-from protocols.ckks.keys import PublicKey, SecretKey, fresh_seed, hide, noise_polynomial, ternary, uniform
+from protocols.ckks.keys import PublicKey, SecretKey, fresh_seed, hide, noise_polynomials, ternary, uniform
 from protocols.ckks.noise import Estimate
 from protocols.errors import KeyMismatch
 from protocols.prf import PrfStream
@@ -31,8 +29,8 @@ def encrypt(plain: Plaintext, key: PublicKey, randomness: PrfStream) -> Cipherte
     require_same_context(plain.context, key.context)
     polynomials = zero_polynomials(key, plain.level, randomness)
     rns.add(polynomials[0], plain.polynomial, plain.context.levels[plain.level], out=polynomials[0])
-    fresh = noise.fresh_public(plain.context.degree, plain.scale, key.holders)
-    estimate = replace(plain.estimate.noisier(fresh), holders=key.holders)
+    added = noise.fresh_public(plain.context.degree, plain.scale, key.holders)
+    estimate = Estimate(plain.estimate.bound, plain.estimate.deviation + added, key.holders)
     return Ciphertext(plain.context, polynomials, plain.scale, key.key_id, estimate)
 
 
@@ -48,9 +46,8 @@ def zero_polynomials(key: PublicKey, level: int, randomness: PrfStream) -> Words
     """(b u + e_0, a u + e_1), (2, level + 1, N)."""
     basis = key.context.levels[level]
     u = ternary(randomness, basis)
-    out = np.empty((2, level + 1, basis.degree), np.uint64)
+    out = noise_polynomials(randomness, 2, basis)
     for half, known in zip(out, key.polynomials, strict=True):
-        half[:] = noise_polynomial(randomness, basis)
         rns.mul_add(half, known[: level + 1], u, basis)
     return out
 

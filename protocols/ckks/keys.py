@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from native import rns, sampling, switching
 from native.rns import Basis
@@ -49,15 +48,17 @@ def ternary(randomness: PrfStream, basis: Basis) -> Words:
     return rns.forward(rns.from_small(sampling.ternary(key, first, basis.degree), basis), basis)
 
 
-def noise_coefficients(randomness: PrfStream, degree: int) -> npt.NDArray[np.int8]:
-    """The coefficients of a noise polynomial. Secret."""
-    key, first = randomness.take(sampling.small_bytes(degree))
-    return sampling.binomial42(key, first, degree)
+def noise_polynomials(randomness: PrfStream, count: int, basis: Basis) -> Words:
+    """Noise polynomials, transformed, (count, limbs, N). Secret."""
+    key, first = randomness.take(sampling.small_bytes(count * basis.degree))
+    coefficients = sampling.binomial42(key, first, count * basis.degree).reshape(count, basis.degree)
+    return rns.forward(rns.from_small(coefficients, basis), basis)
 
 
 def noise_polynomial(randomness: PrfStream, basis: Basis) -> Words:
-    """A noise polynomial, transformed, (limbs, N). Secret."""
-    return rns.forward(rns.from_small(noise_coefficients(randomness, basis.degree), basis), basis)
+    """One of them, (limbs, N)."""
+    polynomial: Words = noise_polynomials(randomness, 1, basis)[0]
+    return polynomial
 
 
 def hide(uniform_half: Words, secret: Words, randomness: PrfStream, basis: Basis) -> Words:

@@ -18,7 +18,8 @@ average-case analysis: Costache, Curtis, Hales, Murphy, Ogilvie, Player, eprint 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from protocols.ckks.parameters import Preset
 
@@ -62,7 +63,11 @@ class Estimate:
         return Estimate(abs(factor) * self.bound, abs(factor) * self.deviation, self.holders)
 
     def noisier(self, deviation: float) -> Estimate:
-        return replace(self, deviation=self.deviation + deviation)
+        return Estimate(self.bound, self.deviation + deviation, self.holders)
+
+    def of(self, holders: int) -> Estimate:
+        """The same under a secret that is a sum of so many: a plaintext's has none of its own."""
+        return Estimate(self.bound, self.deviation, holders)
 
 
 def encoding(degree: int, scale: float, bound: float) -> float:
@@ -70,21 +75,25 @@ def encoding(degree: int, scale: float, bound: float) -> float:
     return math.sqrt(degree * ROUNDING_VARIANCE) / scale + FLOAT_ERROR * bound
 
 
+@lru_cache(maxsize=1024)
 def fresh_secret(degree: int, scale: float) -> float:
     """e: sqrt(N sigma^2) / scale."""
     return math.sqrt(degree * NOISE_VARIANCE) / scale
 
 
+@lru_cache(maxsize=1024)
 def fresh_public(degree: int, scale: float, holders: int = 1) -> float:
     """u e_pk + e_0 + s e_1, e_pk and s sums over the holders: sqrt(N sigma^2 (1 + 2 h N 2/3)) / scale."""
     return math.sqrt(degree * NOISE_VARIANCE * (1 + 2 * holders * degree * TERNARY_VARIANCE)) / scale
 
 
+@lru_cache(maxsize=1024)
 def rounding(degree: int, scale: float, holders: int = 1) -> float:
     """r_0 + r_1 s after a division of both polynomials, scale the one after it: sqrt(N / 12 (1 + h N 2/3)) / scale."""
     return math.sqrt(degree * ROUNDING_VARIANCE * (1 + holders * degree * TERNARY_VARIANCE)) / scale
 
 
+@lru_cache(maxsize=1024)
 def switching(preset: Preset, level: int, scale: float, key_variance: float) -> float:
     """sum over the digits of d e_d / P, |d| <= Q_d / 2, scale the one before a rescale: N sqrt(sum Q_d^2 v / 12) / (P scale)."""
     squares = 0.0

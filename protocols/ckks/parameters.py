@@ -67,6 +67,9 @@ class Preset:
         if not 0 < self.scale_bits < self.primes[0].bit_length():
             raise ParameterError("the scale must lie below the first prime, or nothing could be decrypted at level 0")
 
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     @property
     def top(self) -> int:
         """L, the level of a fresh ciphertext."""

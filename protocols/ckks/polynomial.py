@@ -26,12 +26,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
-from native import rns
-from protocols.ckks.arithmetic import add_weighted, rescaled
+from protocols.ckks.arithmetic import add, add_constant, add_weighted, rescaled
 from protocols.ckks.ciphertext import Ciphertext
 from protocols.ckks.keys import RelinearisationKey
 from protocols.ckks.noise import Estimate
-from protocols.ckks.products import add_tensor, relinearise
+from protocols.ckks.products import add_tensor, multiply, relinearise, tensor_polynomials
 from protocols.errors import LevelExhausted, MisuseError, PlaintextOutOfRange
 
 NEGLIGIBLE = 2.0**-50  # of the largest coefficient: what an odd or even function leaves behind in double precision
@@ -167,42 +166,58 @@ def evaluate(x: Ciphertext, coefficients: Sequence[float], key: RelinearisationK
     plaintext it was multiplied by, or, encoded at a scale as much lower, by `stretched`. Raises PlaintextOutOfRange when x's
     bound is above 1, LevelExhausted when the levels do not suffice.
     """
-    steps, context = plan(tuple(coefficients)), x.context
+    return evaluate_many(x, [coefficients], key, scale)[0]
+
+
+def evaluate_many(
+    x: Ciphertext, many: Sequence[Sequence[float]], key: RelinearisationKey, scale: float | None = None
+) -> list[Ciphertext]:
+    """`evaluate` of several polynomials of one x, which share its powers."""
+    plans = [plan(tuple(coefficients)) for coefficients in many]
+    depth = max(each.depth for each in plans)
     if x.estimate.bound > 1:
         raise PlaintextOutOfRange("a polynomial is evaluated on [-1, 1]: scale its argument, and declare the bound")
-    if x.level < steps.depth:
-        raise LevelExhausted(f"this polynomial takes {steps.depth} levels: start at a higher level, or lower its degree")
+    if x.level < depth:
+        raise LevelExhausted(f"this polynomial takes {depth} levels: start at a higher level, or lower its degree")
     powers = {1: x}
-    for n in steps.powers:
+    for n in sorted({n for each in plans for n in each.powers}):
         powers[n] = _power(n, powers, key)
-    return _evaluate(steps.root, x.level - steps.depth, context.preset.scale if scale is None else scale, powers, key)
+    to = x.context.preset.scale if scale is None else scale
+    return [_evaluate(each.root, x.level - each.depth, to, powers, key) for each in plans]
 
 
 def _power(n: int, powers: dict[int, Ciphertext], key: RelinearisationKey) -> Ciphertext:
-    """T_n = 2 T_a T_b - T_(a - b), the last one scaled to the product's scale."""
+    """T_n = 2 T_a T_b - T_(a - b)."""
     a, b = powers[(n + 1) // 2], powers[n // 2]
-    context, level, scale = a.context, min(a.level, b.level), a.scale * b.scale
-    basis = context.levels[level]
-    out = np.zeros((3, level + 1, context.degree), np.uint64)
-    add_tensor(out, a, b)
-    rns.add(out, out, basis, out=out)
-    odd = n % 2
-    rest = add_weighted(out, [powers[1]] if odd else [], [-1.0] if odd else [], odd - 1.0, scale, basis)
-    deviation = (a.estimate * b.estimate).scaled(2).deviation + rest.deviation
-    return relinearise(Ciphertext(context, out, scale, a.key_id, replace(a.estimate, bound=1.0, deviation=deviation)), key)
+    double = add(a, a)
+    found = _odd_power(double, b, powers[1], key) if n % 2 else add_constant(multiply(double, b, key), -1.0)
+    return replace(found, estimate=Estimate(1.0, found.estimate.deviation, found.estimate.holders))
+
+
+def _odd_power(double: Ciphertext, b: Ciphertext, x: Ciphertext, key: RelinearisationKey) -> Ciphertext:
+    """double b - x, x multiplied up to the product's scale."""
+    level, scale = min(double.level, b.level), double.scale * b.scale
+    out = tensor_polynomials(double, b, level)
+    rest = add_weighted(out, [x], [-1.0], 0.0, scale, x.context.levels[level])
+    return relinearise(Ciphertext(x.context, out, scale, x.key_id, double.estimate * b.estimate + rest), key)
 
 
 def _evaluate(node: Node, level: int, scale: float, powers: dict[int, Ciphertext], key: RelinearisationKey) -> Ciphertext:
     x = powers[1]
     context, basis = x.context, x.context.levels[level + 1]
     wanted = scale * context.preset.primes[level + 1]
-    out = np.zeros((3 if node.quotients else 2, level + 2, context.degree), np.uint64)
-    terms, weights = [powers[i] for i, _ in node.weights], [c for _, c in node.weights]
-    estimate = add_weighted(out, terms, weights, node.constant, wanted, basis)
+    out, estimate = None, Estimate(0.0, 0.0)
     for k, quotient in node.quotients:
         q = _evaluate(quotient, level + 1, wanted / powers[k].scale, powers, key)
-        add_tensor(out, q, powers[k])
+        if out is None:
+            out = tensor_polynomials(q, powers[k], level + 1)
+        else:
+            add_tensor(out, q, powers[k])
         estimate += q.estimate * powers[k].estimate
+    if out is None:
+        out = np.zeros((2, level + 2, context.degree), np.uint64)
+    terms, weights = [powers[i] for i, _ in node.weights], [c for _, c in node.weights]
+    estimate += add_weighted(out, terms, weights, node.constant, wanted, basis)
     estimate = Estimate(node.bound, estimate.deviation, x.estimate.holders)
     if not node.quotients:
         return rescaled(out, x, wanted, estimate)

@@ -42,9 +42,14 @@ def tensor(a: Ciphertext, b: Ciphertext) -> Ciphertext:
     """a * b of degree 2, neither relinearised nor rescaled: such products of one scale can be added first."""
     _require_factors(a, b)
     level = min(a.level, b.level)
-    out = np.zeros((3, level + 1, a.context.degree), np.uint64)
-    add_tensor(out, a, b)
+    out = tensor_polynomials(a, b, level)
     return Ciphertext(a.context, out, a.scale * b.scale, a.key_id, a.estimate * b.estimate)
+
+
+def tensor_polynomials(a: Ciphertext, b: Ciphertext, level: int) -> Words:
+    """The product of a and b on the limbs of a level, (3, level + 1, N)."""
+    first, second = (np.ascontiguousarray(x.polynomials[:, : level + 1]) for x in (a, b))
+    return switching.product(first, second, a.context.plan, level + 1)
 
 
 def add_tensor(out: Words, a: Ciphertext, b: Ciphertext) -> None:

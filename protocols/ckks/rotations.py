@@ -21,11 +21,11 @@ from protocols.errors import KeyMismatch, MisuseError
 def rotate(a: Ciphertext, step: int, keys: GaloisKeys) -> Ciphertext:
     """Slot j becomes slot j + step of a, cyclically; a negative step goes the other way."""
     element = a.context.galois_element(step)
-    return a if element == 1 else _turned(a, element, keys)
+    return a if element == 1 else turn(a, element, keys)
 
 
 def conjugate(a: Ciphertext, keys: GaloisKeys) -> Ciphertext:
-    return _turned(a, a.context.conjugation, keys)
+    return turn(a, a.context.conjugation, keys)
 
 
 def rotate_many(a: Ciphertext, steps: Iterable[int], keys: GaloisKeys) -> list[Ciphertext]:
@@ -57,7 +57,8 @@ def inner_sum_steps(count: int, stride: int = 1) -> list[int]:
     return [stride << i for i in range(count.bit_length() - 1)]
 
 
-def _turned(a: Ciphertext, element: int, keys: GaloisKeys) -> Ciphertext:
+def turn(a: Ciphertext, element: int, keys: GaloisKeys) -> Ciphertext:
+    """a(X^element), for an odd element."""
     _require_keys(a, keys)
     key, context = keys.of(element), a.context
     plan, (c0, c1) = context.plan, a.polynomials
