@@ -73,20 +73,26 @@ class Machines:
             start_new_session=True,
         )
 
-    def run(self, text: str, name: str) -> str:
-        process = self.start(text, name)
-        out, errors = process.communicate(timeout=SECONDS)
-        assert process.returncode == 0, f"{name}: {text}\n{out}\n{errors}"
-        return out
+    def run(self, text: str, *names: str) -> list[str]:
+        """At once on all these machines; what each printed."""
+        running = [(name, self.start(text, name)) for name in names]
+        outputs = []
+        for name, process in running:
+            out, errors = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, f"{name}: {text}\n{out}\n{errors}"
+            outputs.append(out)
+        return outputs
 
-    def serve(self, text: str, name: str) -> None:
+    def serve(self, text: str, *names: str) -> None:
         """The daemon is the last command of its block: it takes the shell's place, so that it gets the signal."""
         *before, serve = text.strip().splitlines()
         assert serve == "unseen party serve"
-        process = self.start("\n".join([*before, f'exec "{sys.executable}" -m engine.cli.main party serve']), name)
-        self.daemons.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("ready ")
+        script = "\n".join([*before, f'exec "{sys.executable}" -m engine.cli.main party serve'])
+        self.daemons = [self.start(script, name) for name in names]
+        for daemon in self.daemons:
+            assert daemon.stdout is not None
+            if not daemon.stdout.readline().startswith("ready "):
+                raise AssertionError(daemon.communicate(timeout=SECONDS)[1])
 
     def hand(self, file: str, sender: str, receivers: Sequence[str]) -> None:
         """A file that is no secret goes by mail."""
@@ -134,22 +140,22 @@ def test_the_chapter_leads_from_nothing_to_a_first_joint_result(machines: Machin
         elif who == "# the coordinator":
             for name in MEMBERS:
                 machines.hand(f"{name}/{name}.member.toml", name, ["coordinator"])
-            outputs.append(machines.run(text, "coordinator"))
+            outputs += machines.run(text, "coordinator")
         elif who == "# each member, one after another, here um":
             for name in MEMBERS:
                 machines.hand("charter.json", holder, [name])
-                outputs.append(machines.run(text, name))
+                outputs += machines.run(text, name)
                 holder = name
             machines.hand("charter.json", holder, MEMBERS)
         elif who == "# each hospital, here um" and "party serve" in text:
             for name in HOSPITALS:
                 _listen_on_loopback_only(machines.folder(name) / name / "hospital.toml")
-                machines.serve(text, name)
+            machines.serve(text, *HOSPITALS)
         elif who == "# each hospital, here um":
-            outputs += [machines.run(text, name) for name in HOSPITALS]
+            outputs += machines.run(text, *HOSPITALS)
         else:
             assert who == "# each researcher, here ana"
-            outputs.append(machines.run(text, RESEARCHER))
+            outputs += machines.run(text, RESEARCHER)
             machines.job = outputs[-1].strip() if "unseen submit" in text else machines.job
     assert "age" in outputs[-1]
     _check_against_the_pooled_rows(machines)
@@ -159,7 +165,7 @@ def test_the_chapter_leads_from_nothing_to_a_first_joint_result(machines: Machin
 
 def _check_against_the_pooled_rows(machines: Machines) -> None:
     pooled = pd.concat([pd.read_csv(DATA / file) for file in FILES.values()])
-    answer = json.loads(machines.run("cd ana\nunseen result JOB --json", RESEARCHER))
+    answer = json.loads(*machines.run("cd ana\nunseen result JOB --json", RESEARCHER))
     table = pd.DataFrame(**{key: answer["table"][key] for key in ("index", "columns", "data")})
     for column in ("age", "risk"):
         assert table.loc[column, "mean"] == pytest.approx(pooled[column].mean(), rel=1e-9)
