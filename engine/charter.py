@@ -25,6 +25,7 @@ DOMAIN = "unseen charter v1"
 BAND = 1024  # tables are declared in steps of so many rows
 MAX_ROWS = 1 << 40
 MAX_HOSPITALS = 32  # the range proof of protocols/numeric/solve.py allows this many roundings in a total
+ON_SHARED_ROWS = ("logit", "poisson")  # analyses that may share rows, as many as the charter declares for each table
 Role = Literal["hospital", "compute", "researcher"]
 
 
@@ -114,6 +115,11 @@ class Charter(Terms):
             raise ValueError("exactly the three members listed in `compute` carry the role compute")
         if any(m.address is None for m in self.members if set(m.roles) & {"hospital", "compute"}):
             raise ValueError("every hospital and compute party needs an address")
+        unstated = [m.name for m in self.members if "hospital" in m.roles and "rows" not in m.model_fields_set]
+        if unstated and set(self.analyses) & set(ON_SHARED_ROWS):
+            raise ValueError(
+                f"a study that allows {' or '.join(ON_SHARED_ROWS)} shares rows: state `rows` of {', '.join(unstated)}"
+            )
         if len(self.hospitals) > MAX_HOSPITALS:
             raise ValueError(f"a study may have at most {MAX_HOSPITALS} hospitals")
         if len(self.hospitals) < self.floors.hospitals:

@@ -188,6 +188,7 @@ def _print_status(reply: wire.PartyStatusReply, as_json: bool) -> None:
     lines += ["paused: takes no new questions; `unseen party resume` ends that"] if reply.paused else []
     lines += [f"serves no more: {', '.join(reply.revoked)}"] if reply.revoked else []
     lines += [f"connected: {', '.join(reply.connected) or 'nobody'}"]
+    lines += [f"own table: {reply.table}"] if reply.table else []
     lines += [f"missing: {name}: {LINK_ADVICE.get(reply.why[name], reply.why[name])}" for name in reply.missing]
     print_text("\n".join(lines))
 

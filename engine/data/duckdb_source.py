@@ -45,6 +45,9 @@ class DuckDBSource:
         counts = RowCounts()
         return Rows(self._stream(query, counts), counts)
 
+    def size(self) -> int:
+        return self._tables.rows()
+
     def snapshot(self) -> bytes:
         """HMAC-SHA256 under the hospital's key over the mapping and every byte of the files."""
         mapping = {"dictionary": self.dictionary.to_dict(), "data": self._config.model_dump(include=set(_MEANING))}

@@ -63,6 +63,9 @@ class FrameSource:
         counts = RowCounts()
         return Rows(self._stream(query, counts), counts)
 
+    def size(self) -> int:
+        return self._rows
+
     def snapshot(self) -> bytes:
         mac = hmac.new(self._key, digestmod=hashlib.sha256)
         for name, values in self._values.items():

@@ -95,6 +95,10 @@ class DataSource(Protocol):
         """Stream the query in constant memory. Raises DataError (told to this hospital only)."""
         ...
 
+    def size(self) -> int:
+        """Rows of the whole table, whatever they hold; for its hospital's own eyes. Raises DataError."""
+        ...
+
     def snapshot(self) -> bytes:
         """32 bytes that change when the data or the mapping change (keyed by the hospital, so that nobody can test a guess)."""
         ...

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from engine.data.rows import Query
 from engine.errors import DataError
-from engine.party import status
+from engine.party import own_table, status
 from engine.party.book import Job
 from engine.party.describe import describe_openings, describe_question
 from engine.party.flow import Flow
@@ -81,7 +81,9 @@ class AdminService(AdminServicer):
         return await self._answer(context, revoke)
 
     async def PartyStatus(self, request: wire.PartyStatusRequest, context: Any) -> wire.PartyStatusReply:
-        return self._party_status()
+        reply = self._party_status()
+        reply.table = await asyncio.to_thread(self._own_table)
+        return reply
 
     def _party_status(self) -> wire.PartyStatusReply:
         config, standing = self._flow.config, self._flow.book.standing
@@ -123,6 +125,13 @@ class AdminService(AdminServicer):
         shown.spec = job.spec.to_bytes()
         return shown
 
+    def _own_table(self) -> str:
+        """This hospital's table against the charter, for its operator alone; nothing at a party without data."""
+        try:
+            return str(own_table.count(self._flow.seat.source, self._flow.config) or "")
+        except DataError as error:
+            return f"cannot be counted: {error}"
+
     def _own_rows(self, question: Question) -> str:
         """This hospital's own count behind the question, for its operator alone."""
         source, plan = self._flow.seat.source, question.analysis.plan
@@ -131,10 +140,12 @@ class AdminService(AdminServicer):
         try:
             rows = source.rows(Query(plan.columns, plan.listwise, question.where))
             used = sum(len(batch) for batch in rows)
+            table = own_table.count(source, self._flow.config)
         except DataError as error:
             return f"cannot be counted: {error}"
         counts = rows.counts
         return (
             f"{used} rows ({counts.used} people) of {counts.table}; not selected {counts.complement}, "
             f"missing values {counts.missing}, out of bounds {counts.out_of_bounds}"
+            + (f"; own table: {table}" if table and table.outgrown else "")
         )

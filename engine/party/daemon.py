@@ -22,8 +22,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from engine.data.rows import DataSource
-from engine.errors import ConfigError
-from engine.party import metrics, runner
+from engine.errors import ConfigError, DataError
+from engine.party import metrics, own_table, runner
 from engine.party.admin_service import AdminService
 from engine.party.audit import AuditLog
 from engine.party.book import Job, JobBook
@@ -90,6 +90,7 @@ class Daemon:
         for service in ("", JOBS):
             await self._health.set(service, _SERVING)
         self._log.info("started", address=config.listen)
+        self._table_check = asyncio.create_task(self._check_table())
 
     async def drain(self, seconds: float) -> None:
         """Take no new questions and begin none; return when what runs has ended, or after so many seconds. `stop` comes next."""
@@ -102,6 +103,7 @@ class Daemon:
         self._log.info("stopping")
         await self._health.enter_graceful_shutdown()
         self._ticker.cancel()
+        self._table_check.cancel()
         await self.flow.stop()
         await self.links.stop()
         await asyncio.gather(self._server.stop(GRACE), self._admin.stop(GRACE))
@@ -115,6 +117,18 @@ class Daemon:
     def _changed(self, job: Job) -> None:
         self._log.info("job", job=job.id, state=job.state, code=job.code, by=job.by, member=job.spec.researcher)
         self._metrics.job(job.state)
+
+    async def _check_table(self) -> None:
+        """A table that has outgrown the charter makes refusals that say nothing of it; the log names it, without a count."""
+        try:
+            table = await asyncio.to_thread(own_table.count, self._seat.source, self.config)
+            if table and table.outgrown:
+                self._log.warning(
+                    "the own table has more rows than the charter declares for it; `unseen party status` says what to do",
+                    member=self.config.name,
+                )
+        except DataError as error:
+            self._log.failure("the own table cannot be counted", error)
 
     async def _listen(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=SERVER_OPTIONS)

@@ -119,6 +119,7 @@ class World:
                 "public_key": self.identities[name].public_key,
                 "certificate": self.identities[name].certificate.decode(),
                 "address": addresses.get(name),
+                "rows": charters.BAND,
             }
             for name, roles in MEMBERS.items()
         ]

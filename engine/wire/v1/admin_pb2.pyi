@@ -222,11 +222,14 @@ class PartyStatusReply(_message.Message):
     PAUSED_FIELD_NUMBER: _builtins.int
     REVOKED_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
     member: _builtins.str
     charter: _builtins.str
     software_version: _builtins.str
     paused: _builtins.bool
     """takes no new questions"""
+    table: _builtins.str
+    """hospitals: the own table against what the charter declares, for its operator only"""
     @_builtins.property
     def connected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -250,10 +253,11 @@ class PartyStatusReply(_message.Message):
         paused: _builtins.bool = ...,
         revoked: _abc.Iterable[_builtins.str] | None = ...,
         why: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        table: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charter", b"charter", "connected", b"connected", "member", b"member", "missing", b"missing", "paused", b"paused", "revoked", b"revoked", "software_version", b"software_version", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charter", b"charter", "connected", b"connected", "member", b"member", "missing", b"missing", "paused", b"paused", "revoked", b"revoked", "software_version", b"software_version", "table", b"table", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

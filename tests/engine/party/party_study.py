@@ -74,6 +74,7 @@ def make_charter(keys: dict[str, Identity], **changes: Any) -> charters.Charter:
             "public_key": keys[name].public_key,
             "certificate": keys[name].certificate.decode(),
             "address": f"127.0.0.1:{free_port()}" if hospital else None,
+            "rows": charters.BAND,
         }
 
     return charters.parse(
@@ -121,8 +122,14 @@ class FakeAnalysis:
 class FakeSource:
     """A hospital's table of which only the counts are ever looked at."""
 
+    def __init__(self, table: int = 20) -> None:
+        self.table = table
+
     def rows(self, query: Any) -> Rows:
-        return Rows(iter(()), RowCounts(table=20, used=0))
+        return Rows(iter(()), RowCounts(table=self.table, used=0))
+
+    def size(self) -> int:
+        return self.table
 
     def snapshot(self) -> bytes:
         return b"\x07" * 32
@@ -201,12 +208,19 @@ class Study:
         address = self.charter.member(name).address or ""
         return PartyConfig(self.charter, self.keys[name], self.folder, self.folder / name, address, None, "info", policy, {})
 
-    async def start(self, *names: str, policy: PolicySection = EVERYTHING, run: Any = answer, clock: Any = None) -> None:
-        """Start these daemons (all, when none is named)."""
+    async def start(
+        self, *names: str, policy: PolicySection = EVERYTHING, run: Any = answer, clock: Any = None, table: int = 20
+    ) -> None:
+        """Start these daemons (all, when none is named), each with so many rows."""
         for name in names or HOSPITALS:
             extra = {"clock": clock} if clock else {}
             daemon = Daemon(
-                self.config(name, policy), FakeSource(), digest_key=b"k" * 32, log=Log(name, "info", self.logs), run=run, **extra
+                self.config(name, policy),
+                FakeSource(table),
+                digest_key=b"k" * 32,
+                log=Log(name, "info", self.logs),
+                run=run,
+                **extra,
             )
             await daemon.start()
             self.daemons[name] = daemon

@@ -310,6 +310,30 @@ def test_the_socket_is_the_operators_alone() -> None:
     scenario(body)
 
 
+@pytest.mark.parametrize(("rows", "outgrown"), [(1024, False), (1025, True)])
+def test_a_table_that_has_outgrown_the_charter_is_told_to_its_operator(rows: int, outgrown: bool) -> None:
+    """In the log at once and without a count, in `status` and `show` with counts and what to do."""
+
+    async def body(s: Study) -> None:
+        await s.start("um", policy=BY_HAND, table=rows)
+        await s.daemons["um"]._table_check
+        warnings = [json.loads(line) for line in s.logs.getvalue().splitlines() if '"warning"' in line]
+        assert [(line["party"], line["event"].split(";")[0]) for line in warnings] == outgrown * [
+            ("um", "the own table has more rows than the charter declares for it")
+        ]
+        assert str(rows) not in s.logs.getvalue()
+        status = await s.admin("um").PartyStatus(admin_pb2.PartyStatusRequest())
+        assert str(rows) in status.table
+        assert ("a new charter that declares at least 2048" in status.table) == outgrown
+        signed = s.ask()
+        await s.submit(signed, to=("um",))
+        shown = await s.admin("um").ShowJob(admin_pb2.AdminJobReference(job=signed.job_id))
+        assert shown.own_rows.startswith(f"0 rows (0 people) of {rows}")
+        assert ("a new charter that declares at least 2048" in shown.own_rows) == outgrown
+
+    scenario(body)
+
+
 def test_what_has_begun_or_ended_cannot_be_rejected() -> None:
     async def body(s: Study) -> None:
         hold = Hold()
