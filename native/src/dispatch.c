@@ -35,7 +35,7 @@ static const kernel_forms AVX2 = {
     .pack = pack_portable,
     .unpack = unpack_portable,
     .embedding = &embed_avx2,
-    .rns = &rns_form_portable,
+    .rns = &rns_form_avx2,
     .switching = &switch_avx2,
 };
 static const kernel_forms AVX512IFMA = {

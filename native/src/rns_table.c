@@ -39,8 +39,6 @@ static void set_constants(rns_table *t)
     t->product_barrett52 = (uint64_t)(((unsigned __int128)1 << (50 + t->bits)) / p);
     t->lift = (((uint64_t)1 << 62) / p + 1) * p;
     t->barrett52 = ((uint64_t)1 << 52) / p;
-    t->p_double = (double)p;
-    t->p_reciprocal = 1.0 / (double)p;
     t->n_inverse = p - (p - 1) / t->n; /* n (p - 1) / n = -1 */
 }
 

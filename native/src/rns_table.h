@@ -15,10 +15,10 @@ typedef void ntt_fill_fn(rns_table *t, const uint64_t *forward, const uint64_t *
 
 typedef void ntt_fn(uint64_t *x, const rns_table *t);
 
-ntt_words_fn ntt_words_portable, ntt_words_avx512ifma;
-ntt_fill_fn ntt_fill_portable, ntt_fill_avx512ifma;
-ntt_fn ntt_forward_portable, ntt_forward_avx512ifma;
-ntt_fn ntt_inverse_portable, ntt_inverse_avx512ifma;
+ntt_words_fn ntt_words_portable, ntt_words_avx2, ntt_words_avx512ifma;
+ntt_fill_fn ntt_fill_portable, ntt_fill_avx2, ntt_fill_avx512ifma;
+ntt_fn ntt_forward_portable, ntt_forward_avx2, ntt_forward_avx512ifma;
+ntt_fn ntt_inverse_portable, ntt_inverse_avx2, ntt_inverse_avx512ifma;
 
 /* The kernels of one instruction set, on one limb. Contracts as in rns.h. */
 typedef struct {
@@ -36,7 +36,7 @@ typedef struct {
     void (*from_small)(uint64_t *out, const int8_t *in, const rns_table *t);
 } rns_form;
 
-extern const rns_form rns_form_portable, rns_form_avx512ifma;
+extern const rns_form rns_form_portable, rns_form_avx2, rns_form_avx512ifma;
 
 struct rns_table {
     const rns_form *form;
@@ -49,8 +49,6 @@ struct rns_table {
     uint64_t product_barrett52; /* floor(2^(50 + bits) / p) */
     uint64_t lift;            /* the smallest multiple of p that is at least 2^62 */
     uint64_t barrett52;       /* floor(2^52 / p) */
-    double p_double;
-    double p_reciprocal; /* 1 / p, rounded */
     uint64_t n_inverse;  /* n^-1 mod p */
     uint64_t *twiddles;  /* the form's own; 64-byte aligned */
 };
