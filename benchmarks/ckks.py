@@ -1,4 +1,4 @@
-"""CKKS on one thread: transforms of a limb, then the scheme's operations, in every instruction set, beside SEAL.
+"""CKKS on one thread: transforms, their time for each limb, then the scheme's operations, in every instruction set, beside SEAL.
 
 `engine` is the instruction set, `n` the ring's degree N, `d` the limbs of the ciphertexts. Transforms and products of limbs count
 the elements of a sample that Python's integers do not confirm; every other row has the largest difference, over all slots,
@@ -31,30 +31,32 @@ from protocols.ckks import PRESETS, Preset
 from protocols.prf import PrfStream
 
 KEY = bytes(range(16))
-POLYNOMIALS = 2  # what SEAL transforms at a time: a ciphertext of one limb
-SAMPLE = 4  # elements of each polynomial that Python's integers confirm
+POLYNOMIALS = 2  # what SEAL transforms at a time: a ciphertext
+SAMPLE = 4  # elements of each limb that Python's integers confirm
 Measured = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Limbs:
-    """Two polynomials of one limb, the root of each place of the transform, and what they are transformed with."""
+    """Two random polynomials with all limbs of a fresh ciphertext, and the root of each place of each limb's transform."""
 
     basis: rns.Basis
     given: np.ndarray
-    roots: list[int]
+    roots: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        return POLYNOMIALS * len(self.basis)
 
 
 def limbs_of(preset: Preset, isa: str) -> Limbs:
-    """The first limb, whose prime is the largest."""
     _load.select(isa)
-    basis = rns.Basis(preset.degree, preset.primes[:1])
-    given = np.random.default_rng([ckks_inputs.SEED, preset.degree]).integers(
-        0, preset.primes[0], (POLYNOMIALS, 1, preset.degree), dtype=np.uint64
-    )
-    monomial = np.zeros((1, preset.degree), np.uint64)
-    monomial[0, 1] = 1
-    return Limbs(basis, given, [int(root) for root in rns.forward(monomial, basis)[0]])
+    basis = rns.Basis(preset.degree, preset.primes)
+    shape = (POLYNOMIALS, len(basis), preset.degree)
+    words = np.random.default_rng([ckks_inputs.SEED, preset.degree]).integers(0, 2**62, shape, dtype=np.uint64)
+    monomial = np.zeros(shape[1:], np.uint64)
+    monomial[:, 1] = 1
+    return Limbs(basis, words % basis.values[:, None], rns.forward(monomial, basis))
 
 
 def _transform(limbs: Limbs, kernel: Callable[..., np.ndarray], wrong: Callable[..., int]) -> Measured:
@@ -64,18 +66,17 @@ def _transform(limbs: Limbs, kernel: Callable[..., np.ndarray], wrong: Callable[
         x[...] = limbs.given
 
     seconds, peak, _ = timed(lambda: kernel(x, limbs.basis), before=restore)
-    return _confirmed(seconds / POLYNOMIALS, peak, wrong(limbs, limbs.given, x))
+    return _confirmed(seconds / limbs.rows, peak, wrong(limbs, limbs.given[0], x[0]))
 
 
 def _product(limbs: Limbs) -> Measured:
     a, b = limbs.given, limbs.given[::-1].copy()
     out = np.empty_like(a)
     seconds, peak, _ = timed(lambda: rns.mul(a, b, limbs.basis, out=out))
-    p = limbs.basis.primes[0]
-    wrong = sum(
-        int(o) != int(u) * int(v) % p for o, u, v in zip(out.flat[:SAMPLE], a.flat[:SAMPLE], b.flat[:SAMPLE], strict=True)
-    )
-    return _confirmed(seconds / POLYNOMIALS, peak, wrong)
+    samples = (each[0, :, :SAMPLE].astype(object) for each in (out, a, b))
+    found, left, right = samples
+    wrong = np.count_nonzero(found != left * right % limbs.basis.values.astype(object)[:, None])
+    return _confirmed(seconds / limbs.rows, peak, wrong)
 
 
 def _confirmed(seconds: float, peak: float, wrong: int) -> Measured:
@@ -83,16 +84,17 @@ def _confirmed(seconds: float, peak: float, wrong: int) -> Measured:
 
 
 def _wrong_values(limbs: Limbs, coefficients: np.ndarray, values: np.ndarray) -> int:
-    """How many of a sample of places are not the polynomial at that place's root, or have a root whose N-th power is not -1."""
-    p, n = limbs.basis.primes[0], limbs.basis.degree
-    wrong = 0
-    for polynomial, found in zip(coefficients[:, 0], values[:, 0], strict=True):
-        for place in range(0, n, n // SAMPLE):
-            root, value = limbs.roots[place], 0
-            for coefficient in polynomial[::-1].tolist():
+    """How many of a sample of places are not the polynomial at that place's root, or have no root of X^N + 1 of their own."""
+    n, wrong = limbs.basis.degree, 0
+    for p, polynomial, found, roots in zip(limbs.basis.primes, coefficients, values, limbs.roots, strict=True):
+        falling = polynomial[::-1].tolist()
+        for place in range(SAMPLE // 2, n, n // SAMPLE):
+            root, value = int(roots[place]), 0
+            for coefficient in falling:
                 value = (value * root + coefficient) % p
             wrong += value != int(found[place]) or pow(root, n, p) != p - 1
-    return wrong + len(limbs.roots) - len(set(limbs.roots))
+        wrong += n - len(np.unique(roots))
+    return wrong
 
 
 KERNELS: dict[str, Callable[[Limbs], Measured]] = {
