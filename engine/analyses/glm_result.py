@@ -15,6 +15,7 @@ from engine.analyses.regression import Model
 from engine.results import GLMResult, LogitResult, PoissonResult
 
 EVENTS_PER_PARAMETER = 10
+TOLERANCE = 1e-4  # of coefficients, in standard errors
 
 
 def outputs(model: Model, family: Family, *more: Output) -> tuple[Output, ...]:
@@ -46,7 +47,8 @@ def make(
         small_sample = sandwich.correction(model.vcov, n, opened.people, columns)
         unit = 4.0 ** (family.residual_log2 - family.weight_log2) / rows * small_sample
     table = inference.table(model, opened, values["gamma"], unit, None)
-    trust = inference.trust(model, opened, values["gamma"], unit, 0.0 if model.vcov == "model" else inference.UNIT)
+    middle_error = 0.0 if model.vcov == "model" else inference.UNIT
+    trust = inference.trust(model, opened, values["gamma"], unit, middle_error, tolerance=TOLERANCE)
     withheld = (SUMS_WITHHELD,) if values.get("sums_withheld") else ()
     warned = (*inference.warnings(model, opened, table["dropped"]), *trust.warnings(), *withheld, *warnings)
     bound = trust.coefficients if error_bound is None else error_bound + trust.coefficients

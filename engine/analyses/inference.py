@@ -15,9 +15,11 @@ from engine.errors import NotEstimable
 from engine.results.regression import two_sided
 
 UNIT = 2.0**-62  # of one entry of the equations that are solved: results/regression.py
-COEFFICIENT_TOLERANCE = 1e-6
+WARNED = 100  # times less than the tolerance
+MOST_CONDITION = 1000.0
 ROBUST_TOLERANCE = 1e-5
-NARROW = "A column is far narrower than its bounds in the data dictionary, which costs digits; ask for tighter bounds."
+NARROW = "The columns are nearly collinear, or one is far narrower than its bounds in the data dictionary"
+ADVICE = "Leave a column out, or ask for tighter bounds."
 
 
 def common(opened: Opened, warnings: tuple[str, ...], **more: Any) -> dict[str, Any]:
@@ -81,30 +83,57 @@ def warnings(model: Model, opened: Opened, dropped: tuple[str, ...]) -> tuple[st
 
 @dataclass(frozen=True)
 class Trust:
-    """How far fixed-point arithmetic can have moved the results: coefficients in standard errors, robust errors relatively."""
+    """How far fixed-point arithmetic can have moved the results: coefficients in standard errors, robust errors relatively.
+
+    `worth_refusing`: the same where next to nothing is left to explain, so that standard errors measure nothing: in those that a
+    billionth of the response's variance would make. `condition`: of the scaled columns, where it was opened.
+    """
 
     coefficients: float
     robust_errors: float
+    worth_refusing: float
+    tolerance: float
+    condition: float | None = None
 
     def warnings(self) -> tuple[str, ...]:
-        """Raises NotEstimable where robust standard errors could be wrong in a visible digit."""
+        """Raises NotEstimable where coefficients or robust standard errors could be wrong in a digit that matters."""
+        known = "" if self.condition is None else f" (condition number {self.condition:.1e})"
         if self.robust_errors > ROBUST_TOLERANCE:
-            raise NotEstimable(NARROW + " Robust standard errors cannot be computed from them.")
-        if self.coefficients > COEFFICIENT_TOLERANCE:
-            return (f"{NARROW} Coefficients may be off by up to {self.coefficients:.0e} standard errors.",)
+            raise NotEstimable(f"{NARROW}{known}, so that robust standard errors would lack digits. {ADVICE}")
+        if self.worth_refusing > self.tolerance:
+            raise NotEstimable(f"{NARROW}{known}, so that coefficients would lack digits. {ADVICE}")
+        if self.coefficients > self.tolerance / WARNED:
+            return (f"{NARROW}{known}: coefficients may be off by up to {self.coefficients:.0e} standard errors. {ADVICE}",)
+        if self.condition is not None and self.condition > MOST_CONDITION:
+            return (f"{NARROW}{known}: coefficients depend much on a few people's values. {ADVICE}",)
         return ()
 
 
-def trust(model: Model, opened: Opened, gamma: np.ndarray, unit: float, middle_error: float = 0.0) -> Trust:
-    """The bounds of results/regression.py. `middle_error`: of an entry of the opened sandwich's middle, in its unit."""
+def trust(
+    model: Model,
+    opened: Opened,
+    gamma: np.ndarray,
+    unit: float,
+    middle_error: float = 0.0,
+    *,
+    tolerance: float,
+    least_unit: float = 0.0,
+    condition: float | None = None,
+) -> Trust:
+    """The bounds of results/regression.py. `middle_error`: of an entry of the opened sandwich's middle, in its unit; `tolerance`:
+    of coefficients, in standard errors; `least_unit`: the least unit of variances that measures anything."""
     kept = ~model.absent_columns(opened.values)
     inverse, trace = _inverse(model, opened.values)
     variances = np.maximum(model.reported_diagonal(opened.values), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (inverse / variances)[kept]  # 1 where vcov is "model"
     delta = np.sqrt(model.size) * UNIT * (2.0 + np.sum(np.abs(gamma)))
-    coefficients = delta * np.sqrt(trace) * np.sqrt(np.max(ratio) / unit) if unit > 0 else np.inf
-    return Trust(float(coefficients), float(np.max(ratio) * trace * model.size * middle_error / 2))
+
+    def in_errors(unit: float) -> float:
+        return float(delta * np.sqrt(trace) * np.sqrt(np.max(ratio) / unit)) if unit > 0 else float("inf")
+
+    robust = float(np.max(ratio) * trace * model.size * middle_error / 2)
+    return Trust(in_errors(unit), robust, in_errors(max(unit, least_unit)), tolerance, condition)
 
 
 def _inverse(model: Model, values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:

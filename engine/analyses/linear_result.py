@@ -18,6 +18,8 @@ from engine.analyses.regression import Model
 from engine.errors import NotEstimable
 from engine.results import OLSResult
 
+TOLERANCE = 1e-6  # of coefficients, in standard errors
+LEAST_UNEXPLAINED = 1e-9  # of the response's variance: less than that is a perfect fit, whose standard errors measure nothing
 NO_SPREAD = 2.0**-58  # a total sum of squares per row that is rounding only
 
 
@@ -33,7 +35,12 @@ def make(model: Model, opened: Opened) -> OLSResult:
     tss = float(values["tss"]) * rows * model.design.response_scale**2 / (n / rows if constant else 1.0)
     unit, df, middle_error = _unit(model, opened, rows, n - columns)
     table = inference.table(model, opened, values["gamma"], unit, df)
-    trust = inference.trust(model, opened, values["gamma"], unit, middle_error)
+    condition = float(values["condition"]) ** 0.25
+    spread = float(values["tss"]) / (n / rows if constant else 1.0)  # in units of values["rss"]
+    least = LEAST_UNEXPLAINED * spread / (n - columns) if model.vcov == "model" else 0.0
+    trust = inference.trust(
+        model, opened, values["gamma"], unit, middle_error, tolerance=TOLERANCE, least_unit=least, condition=condition
+    )
     warnings = inference.warnings(model, opened, table["dropped"]) + trust.warnings()
     fvalue, f_pvalue = _f_test(model, table, opened, constant, ssr, tss, columns - constant, n - columns)
     return OLSResult(
@@ -42,7 +49,7 @@ def make(model: Model, opened: Opened) -> OLSResult:
         **_fit(n, columns, constant, ssr, tss),
         fvalue=fvalue,
         f_pvalue=f_pvalue,
-        condition_number=float(values["condition"]) ** 0.25,
+        condition_number=condition,
     )
 
 

@@ -14,6 +14,7 @@ from engine.errors import REFUSAL
 
 CANARIES = ("CANARYTEXT", "98765.4321", "98765", "4321.9876")
 HOSPITALS, ROWS = ("north", "south", "west"), 120
+MANY = [f"x{i}" for i in range(36)]
 
 DICTIONARY = {
     "columns": {
@@ -26,6 +27,10 @@ DICTIONARY = {
         "event": {"type": "binary"},
         "shown": {"type": "binary"},  # 1 exactly where age >= 50: separates
         "weight": {"type": "number", "bounds": [30, 250]},  # some missing, some out of bounds
+        "close": {"type": "number", "bounds": [-1, 51]},  # dose, but for a ten-millionth
+        "adult": {"type": "category", "from": "age", "cuts": [50], "levels": ["young", "old"]},
+        "senior": {"type": "category", "from": "age", "cuts": [51], "levels": ["young", "old"]},
+        **{name: {"type": "number", "bounds": [0, 1]} for name in MANY},
     }
 }
 
@@ -48,6 +53,8 @@ def frame(seed: int) -> pd.DataFrame:
             "event": (rng.random(ROWS) < 0.4).astype(int),
             "shown": (age >= 50).astype(int),
             "weight": weight,
+            "close": dose + 1e-7 * rng.uniform(-1, 1, ROWS),
+            **{name: np.round(rng.uniform(0, 1, ROWS), 3) for name in MANY},
         }
     )
 
@@ -83,6 +90,11 @@ WRONG_IN_THEMSELVES = [
     ("ols", {"formula": "age ~ dose", "vcov": "HC9"}, unseen.SpecError),
     ("ols", {"formula": "age ~ dose", "vcov": "cluster"}, unseen.SpecError),
     ("ols", {"formula": "age ~ dose", "engine": "plaintext"}, unseen.UnseenError),
+    ("ols", {"formula": "age ~ dose", "complete": ["hight"]}, unseen.UnknownColumn),
+    ("ols", {"formula": "age ~ arm", "reference": {"arm": "drog"}}, unseen.UnknownLevel),
+    ("ols", {"formula": "age ~ dose", "reference": {"arm": "drug"}}, unseen.FormulaError),
+    ("ols", {"formula": "dose ~ adult + senior"}, unseen.FormulaError),  # together they show who is 50
+    ("missing", {"columns": ["aeg"]}, unseen.UnknownColumn),
     ("logit", {"formula": "age ~ dose", "disclosure": "steps"}, unseen.SpecError),
     ("crosstab", {"formula": "arm ~ dose"}, unseen.SpecError),
     ("describe", {"columns": ["aeg"]}, unseen.UnknownColumn),
@@ -99,11 +111,14 @@ REFUSED = [
         "ols",
         {"formula": "age ~ dose", "where": "age < 22 and arm == 'drug'"},
     ),  # too few for the residual degrees of freedom, or at all
+    ("ols", {"formula": f"dose ~ {' + '.join(MANY)}"}),  # 37 parameters of 360 people
+    ("logit", {"formula": "event ~ arm * rare", "disclosure": "steps"}),  # saturated: it would return a table with small cells
 ]
 
 NOT_ESTIMABLE = [
     ("ols", {"formula": "age ~ dose + half"}),
     ("ols", {"formula": "age ~ flat"}),
+    ("ols", {"formula": "age ~ dose + close"}),
     ("logit", {"formula": "event ~ dose + half", "disclosure": "steps"}),
     ("logit", {"formula": "shown ~ age", "disclosure": "steps"}),
 ]
@@ -111,7 +126,7 @@ NOT_ESTIMABLE = [
 
 def ask(study: Any, analysis: str, fields: dict[str, Any]) -> Any:
     fields = dict(fields)
-    first = fields.pop("columns" if analysis == "describe" else "formula")
+    first = fields.pop("columns" if "columns" in fields else "formula")
     return getattr(study, analysis)(first, **fields)
 
 
