@@ -85,7 +85,7 @@ def _root(degree: int, p: int) -> int:
     return next(psi for psi in candidates if pow(psi, degree, p) == p - 1)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=64)  # half a megabyte each for degree 16384
 def _table(degree: int, p: int, form: str) -> Any:
     """The table of one prime; `form` is the instruction set in use, and part of the cache's key."""
     table = lib.rns_table_new(_log_degree(degree), p, _root(degree, p))
@@ -195,9 +195,10 @@ def _offsets(a: np.ndarray, leading: tuple[int, ...], axes: int) -> list[int]:
     return [int(place) for place in np.broadcast_to(places, leading).ravel()]
 
 
-def _elementwise(kernel: Any, out: Words | None, basis: Basis, *operands: Words) -> Words:
+def _elementwise(kernel: Any, out: Words | None, basis: Basis, *operands: Words, leading: tuple[int, ...] = ()) -> Words:
+    """kernel on every polynomial; the result has at least the given leading axes."""
     sources = [contiguous(checked_polynomial(a, basis)) for a in operands]
-    leading = broadcast_shape(*(a.shape[:-2] for a in sources))
+    leading = broadcast_shape(leading, *(a.shape[:-2] for a in sources))
     result = _output(out, (*leading, len(basis), basis.degree), basis, sources)
     to, froms = pointer(result), [pointer(a) for a in sources]
     for at, *places in zip(*(_offsets(a, leading, 2) for a in (result, *sources)), strict=True):
@@ -297,15 +298,10 @@ def mul(a: Words, b: Words, basis: Basis, out: Words | None = None) -> Words:
 
 def mul_add(acc: Words, a: Words, b: Words, basis: Basis) -> Words:
     """acc += a b, in place; returns acc."""
-    sources = [contiguous(checked_polynomial(x, basis)) for x in (a, b)]
-    leading = acc.shape[:-2] if isinstance(acc, np.ndarray) else ()
-    if broadcast_shape(leading, *(x.shape[:-2] for x in sources)) != leading:
+    shape = _in_place(acc, basis, "accumulator").shape
+    if broadcast_shape(shape, *(x.shape for x in (a, b) if isinstance(x, np.ndarray))) != shape:
         raise KernelInputError("the product does not broadcast to the accumulator's shape")
-    result = _output(acc, acc.shape, basis, sources)
-    to, froms = pointer(result), [pointer(x) for x in sources]
-    for at, *places in zip(*(_offsets(x, leading, 2) for x in (result, *sources)), strict=True):
-        lib.rns_mul_add(to + at, froms[0] + places[0], froms[1] + places[1], basis.handle, len(basis))
-    return acc
+    return _elementwise(lib.rns_mul_add, acc, basis, a, b, leading=shape[:-2])
 
 
 def scale(a: Words, factors: Sequence[int], basis: Basis, out: Words | None = None) -> Words:
