@@ -6,7 +6,7 @@ beyond it cannot be made.
 
     preset    N      q_0, q_1 ... q_L  P       digits   log2 QP  limit  scale  products
     N8192     8192   47, 2 x 40        47      3 x 1    174      214    2^40   2
-    N16384    16384  47, 6 x 40        3 x 47  3, 3, 1  428      430    2^40   6
+    N16384    16384  47, 6 x 40        2 x 47  2,2,2,1  381      430    2^40   6
     N32768    32768  47, 10 x 42       4 x 47  4, 4, 3  655      868    2^42   10
 
 All primes are 1 modulo 2N and below 2^47, the largest such ones (`ntt_primes`). P exceeds every digit, so a key switch adds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from protocols.ckks import keys, noise
 from protocols.prf import PrfStream
 from tests.protocols.ckks.setting import Setting, integers, setting
 
-PRESETS = [ckks.N8192, replace(ckks.N16384, digit=2)]  # single limbs; groups, the last one smaller
+PRESETS = [ckks.N8192, ckks.N16384]  # single limbs; groups, the last one smaller
 
 
 @pytest.fixture(params=PRESETS, ids=lambda p: f"N{p.degree}")
