@@ -20,11 +20,15 @@ from engine.analyses.opening import open_outputs, reals
 from engine.data.rows import DataSource, Query
 from engine.errors import NotEstimable, RefusedByDisclosureRules
 from engine.party import gate
+from engine.party.ciphers import plan_of, totals_in_clear
 from engine.party.gate import GatePolicy
 from engine.party.runner import banded, joined, padded
 from protocols.engine import Secret
 from protocols.outline import Outline
 from protocols.plaintext import Plaintext
+from protocols.rowwise import ClearRows
+
+LEAST_HOSPITALS = 3
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,15 @@ def run_in_clear(
     for number in range(analysis.plan.max_stages):
         stage = analysis.stage(state)
         totals, rows = _contributed(mpc, analysis, stage, state, sources, where, first=number == 0)
+        state = State(state.stage, state.iteration, state.public, hidden)
+        rows |= _encrypted(mpc, analysis, stage, state, sources, where)
         if number == 0:
             refuse, masked = gate.check(mpc, totals, analysis.plan, policy, 0)
         elif stage.contributed:
             refuse = gate.out_of_range(mpc, totals)
         if (number == 0 or stage.contributed) and _opened(mpc, Output("refused", (), "flag", frac=0), refuse):
             raise RefusedByDisclosureRules
-        step = analysis.joint(mpc, totals | rows, State(state.stage, state.iteration, state.public, hidden))
+        step = analysis.joint(mpc, totals | rows, state)
         opened = _open_declared(mpc, stage, step)
         public.update({output.name: opened[output.name] for output in stage.opened})
         if stage.outputs:
@@ -86,6 +92,9 @@ def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None, steps: int
             gate.out_of_range(mpc, totals)
         shapes = {hospital: banded(stage.rows, band) for hospital, band in enumerate(analysis.plan.bands)} if stage.rows else {}
         rows = joined(mpc, mpc.rows(shapes)) if shapes else {}
+        if stage.encrypted is not None:
+            hospitals = len(analysis.plan.bands) or LEAST_HOSPITALS
+            rows |= totals_in_clear(mpc, stage.encrypted, plan_of(stage.encrypted, analysis.plan.rows_log2, hospitals), [])
         step = analysis.joint(mpc, totals | rows, State(state.stage, state.iteration, state.public, hidden))
         gate.check_declared(stage, step)
         if stage.outputs:
@@ -95,6 +104,21 @@ def plan_ranges(analysis: Analysis, policy: GatePolicy | None = None, steps: int
         taken += bool(stage.controls)
         went_on = dict.fromkeys(stage.controls, np.array(taken >= steps))
         state = analysis.advance(state, {o.name: np.zeros(o.shape) for o in stage.opened} | went_on, hidden)
+
+
+def _encrypted(
+    mpc: Plaintext, analysis: Any, stage: Stage, state: State, sources: Sequence[DataSource], where: Any
+) -> dict[str, Secret]:
+    """What hospitals would add up on ciphertexts."""
+    if stage.encrypted is None:
+        return {}
+    plan, found = plan_of(stage.encrypted, analysis.plan.rows_log2, len(sources)), []
+    numbers = analysis.encrypts(state)
+    verbs = ClearRows(reals(native.to_ints(numbers.data.value), numbers.frac), plan.preset.slots)
+    for source in sources:
+        stream = source.rows(Query(analysis.plan.columns, analysis.plan.listwise, where))
+        found.append(analysis.row_wise(stream, state, verbs))
+    return totals_in_clear(mpc, stage.encrypted, plan, found)
 
 
 def _contributed(

@@ -178,8 +178,8 @@ STOPS = {
     'small for fits in `result` mode: tighten the bound, or ask with disclosure="steps".',
     "beyond": "The fitted means of some rows lie far beyond the largest response that the data dictionary allows, where they are "
     "not computed. Widen the response's bounds in the dictionary, or leave a column out.",
-    "interval": "Some linear predictors lie beyond the interval on which this engine computes means. Leave out a column that nearly "
-    "predicts the outcome, or ask with engine='replicated', which has no such limit.",
+    "interval": "Some linear predictors lie beyond the interval on which this engine computes means. Leave out a column that "
+    "nearly predicts the outcome, or ask with engine='replicated', which has no such limit.",
     "inconsistent": "A hospital's rows do not agree with its sums: its data changed while they were read, or its software is at "
     "fault. Ask again.",
 }

@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine.analyses import glm_result, one_shot, people, response_sums, sandwich
-from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistics, Step
+from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
 from engine.analyses.bits import any_of, negation
 from engine.analyses.clamping import clamped
 from engine.analyses.families import Binomial, Family
@@ -91,6 +91,20 @@ class Evaluation:
     coupled: Coupled
 
 
+def local_sums(model: Model, family: Family, z: np.ndarray, y: np.ndarray) -> dict[str, Statistic]:
+    """What a hospital contributes to the start of a fit."""
+    constants = {name: np.asarray(values.sum()) for name, values in family.constants(y).items()}
+    whole = {each.name for each in family.declared(0) if each.frac == 0}
+    statistics: dict[str, Statistic] = {
+        "gram": exact_gram(z).at(Symmetric(model.size).rows_columns),
+        **own_polynomial(model, family, z, y),
+        "n": np.asarray(len(y)),
+        "zy": np.ldexp(z.T @ y, -family.residual_log2),
+        **{name: value.round().astype(np.int64) if name in whole else value for name, value in constants.items()},
+    }
+    return statistics | ({"present": model.present(z)} if len(model.droppable) else {})
+
+
 @dataclass(frozen=True)
 class HiddenFit:
     """y ~ x1 + x2 + ... for one family; options vcov ("model", "HC0") and cov_params."""
@@ -138,25 +152,18 @@ class HiddenFit:
 
     def local(self, rows: Rows, state: State) -> Statistics:
         """The one pass: the hospital's rows stay in memory, since all of them will be shared."""
-        model, family, d = self.model, self.family, self.model.size
-        parts: list[tuple[np.ndarray, np.ndarray]] = [(np.empty((0, d)), np.empty(0))]
+        z, y = self._read(rows)
+        shared_rows = {"z": z, "y": y.round().astype(np.int64), "w": np.ones(len(y), np.int64)}
+        return {**local_sums(self.model, self.family, z, y), **shared_rows}
+
+    def _read(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """The scaled design rows (n, d), on a grid of 28 bits, and the response (n,)."""
+        model, family = self.model, self.family
+        parts: list[tuple[np.ndarray, np.ndarray]] = [(np.empty((0, model.size)), np.empty(0))]
         for batch in rows:
             parts.append((on_grid(model.design.matrix(batch)), family.response(model.design, batch)))
         z, y = (np.concatenate(part) for part in zip(*parts, strict=True))
-        upper = Symmetric(d).rows_columns
-        constants = {name: np.asarray(values.sum()) for name, values in family.constants(y).items()}
-        whole = {each.name for each in family.declared(0) if each.frac == 0}
-        statistics = {
-            "gram": exact_gram(z).at(upper),
-            **own_polynomial(model, family, z, y),
-            "n": np.asarray(len(y)),
-            "zy": np.ldexp(z.T @ y, -family.residual_log2),
-            **{name: value.round().astype(np.int64) if name in whole else value for name, value in constants.items()},
-            "z": z,
-            "y": y.round().astype(np.int64),
-            "w": np.ones(len(y), np.int64),
-        }
-        return statistics | ({"present": model.present(z)} if len(model.droppable) else {})
+        return z, y
 
     # -- JOINT ----------------------------------------------------------------------------------------------------------
 

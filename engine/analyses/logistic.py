@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from engine.analyses.families import Binomial
+from engine.analyses.glm_encrypted import ENCRYPTED_VCOV, EncryptedFit
 from engine.analyses.glm_hidden import HIDDEN_VCOV, HiddenFit
 from engine.analyses.glm_steps import StepsFit
 from engine.analyses.question import Limits, Question
@@ -25,8 +26,10 @@ class Logit:
 
     @classmethod
     def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> StepsFit | HiddenFit:
-        hidden = question.disclosure == "result"
-        model = Model.read(question, dictionary, limits, HIDDEN_VCOV if hidden else GLM_VCOV)
+        hidden, encrypted = question.disclosure == "result", question.engine == "ckks"
+        vcovs = GLM_VCOV if not hidden else ENCRYPTED_VCOV if encrypted else HIDDEN_VCOV
+        model = Model.read(question, dictionary, limits, vcovs)
         if not model.design.response_binary:
             raise SpecError('logit needs a response with two values, 0 and 1; declare it as type = "binary", or use ols')
-        return (HiddenFit if hidden else StepsFit).of(cls.name, model, Binomial())
+        fit = StepsFit if not hidden else EncryptedFit if encrypted else HiddenFit
+        return fit.of(cls.name, model, Binomial())

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from engine.analyses.families import Poisson
+from engine.analyses.glm_encrypted import ENCRYPTED_VCOV, EncryptedFit
 from engine.analyses.glm_hidden import HIDDEN_VCOV, HiddenFit
 from engine.analyses.glm_steps import StepsFit
 from engine.analyses.question import Limits, Question
@@ -24,8 +25,9 @@ class PoissonRegression:
 
     @classmethod
     def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> StepsFit | HiddenFit:
-        hidden = question.disclosure == "result"
-        model = Model.read(question, dictionary, limits, HIDDEN_VCOV if hidden else GLM_VCOV)
+        hidden, encrypted = question.disclosure == "result", question.engine == "ckks"
+        vcovs = GLM_VCOV if not hidden else ENCRYPTED_VCOV if encrypted else HIDDEN_VCOV
+        model = Model.read(question, dictionary, limits, vcovs)
         family = Poisson.of(model.design)
         if hidden and family.most > MOST_HIDDEN:
             raise SpecError(
@@ -33,4 +35,5 @@ class PoissonRegression:
                 'tighter bounds in the dictionary, or use disclosure="steps"'
             )
         model = replace(model, design=replace(model.design, response_center=0.0, response_scale=1.0))
-        return (HiddenFit if hidden else StepsFit).of(cls.name, model, family)
+        fit = StepsFit if not hidden else EncryptedFit if encrypted else HiddenFit
+        return fit.of(cls.name, model, family)

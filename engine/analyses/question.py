@@ -29,6 +29,8 @@ class Question(Protocol):
     def options(self) -> Mapping[str, Any]: ...
     @property
     def disclosure(self) -> str: ...
+    @property
+    def engine(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Ask:
     reference: Mapping[str, Level] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     disclosure: str = "result"
+    engine: str = "replicated"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from engine.data.row_sets import RowSetDigest
 from engine.data.rows import Batch, DataSource, Query, Rows
 from engine.errors import ConfigError, DataError, NotEstimable
 from engine.party import gate, ledger
+from engine.party.ciphers import Ciphers
 from engine.party.gate import GatePolicy
 from engine.party.ledger import Comparison, EarlierRowSet
 from native.errors import UnseenError
@@ -97,6 +98,7 @@ class _Run:
         self.digests = [RowSetDigest(work.digest_key) for _ in self.plan.row_sets] if session.holds_data else []
         self.outcome = Outcome(stop=None, meter=session.meter)
         self.counts: dict[str, Secret] = {}  # the gate's own outputs
+        self.ciphers = Ciphers(session, self.plan.rows_log2, work.alive)
 
     def run(self) -> Outcome:
         if self.plan.opened and not self.work.steps:
@@ -139,7 +141,7 @@ class _Run:
         contributes = self.outcome.stages == 1 or stage.contributed
         if contributes and self._bit(REFUSED, self._refusal(totals, comparisons)):
             return self._stopped("refused")
-        shared = self._share_rows(stage, values)
+        shared = self._share_rows(stage, values) | self._encrypted(stage, state)
         step = self.analysis.joint(self.mpc, totals | shared, state) if self.mpc else None
         if step is not None:
             gate.check_declared(stage, step)
@@ -257,6 +259,13 @@ class _Run:
         if mine is not None:
             self.mpc.contribute(mine)
         return joined(self.mpc, self.mpc.rows(plan))
+
+    def _encrypted(self, stage: Stage, state: State) -> dict[str, Secret]:
+        """What hospitals add up on ciphertexts, by name, at the compute parties."""
+        if stage.encrypted is None:
+            return {}
+        rows = self._rows if self.session.holds_data else None
+        return self.ciphers.totals(self.analysis, stage.encrypted, state, self.mpc, rows)
 
     # -- openings -----------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ public to the members. Two rounds of 32 bytes to each other member; comparing co
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from cryptography.hazmat.primitives import hashes
@@ -21,7 +22,7 @@ from protocols.session import Expect, Session
 
 NONCE_BYTES = 32
 DIGEST = Expect(np.dtype(np.uint8), (32,))
-COMMIT, REVEAL, COMPARE = "common seed: commitment", "common seed: nonce", "joint keys: digest"
+COMMIT, REVEAL, COMPARE = "common seed: commitment", "common seed: nonce", "what is joint: digest"
 
 
 class CommonRandomness:
@@ -50,24 +51,26 @@ def common_randomness(session: Session) -> CommonRandomness:
     return CommonRandomness(hashlib.sha256(b"unseen common seed v1\0" + session.id + together).digest())
 
 
-def require_same(session: Session, *parts: bytes | np.ndarray) -> None:
-    """Everybody holds the same bytes, or nobody goes on. One round between all members. Raises PeerMisbehaved."""
-    digest = hashlib.sha256(b"unseen joint keys v1\0" + session.id)
+def require_same(session: Session, *parts: bytes | np.ndarray, among: Sequence[int] | None = None) -> None:
+    """Everybody (or those `among`) holds the same bytes, or nobody goes on. One round. Raises PeerMisbehaved."""
+    digest = hashlib.sha256(b"unseen joint data v1\0" + session.id)
     for part in parts:
         data = memoryview(part) if isinstance(part, bytes) else part.data.cast("B")
         digest.update(data.nbytes.to_bytes(8, "little"))
         digest.update(data)
     mine = digest.digest()
-    if any(each.tobytes() != mine for each in _everyone(session, COMPARE, mine).values()):
-        raise PeerMisbehaved("the members of this session do not hold the same joint keys: a key share differed between peers")
+    if any(each.tobytes() != mine for each in _everyone(session, COMPARE, mine, among).values()):
+        raise PeerMisbehaved(
+            "the members of this session do not hold the same joint keys or ciphertexts: what one sent differed between peers"
+        )
 
 
 def _commitment(session: Session, who: int, nonce: bytes) -> bytes:
     return hashlib.sha256(b"unseen common nonce v1\0" + session.id + who.to_bytes(2, "little") + nonce).digest()
 
 
-def _everyone(session: Session, kind: str, mine: bytes) -> dict[int, np.ndarray]:
+def _everyone(session: Session, kind: str, mine: bytes, among: Sequence[int] | None = None) -> dict[int, np.ndarray]:
     """{member: its 32 bytes}, mine included."""
     array = np.frombuffer(mine, np.uint8)
-    peers = [peer for peer in range(len(session.members)) if peer != session.me]
+    peers = [peer for peer in (range(len(session.members)) if among is None else among) if peer != session.me]
     return {session.me: array, **session.exchange(kind, dict.fromkeys(peers, array), dict.fromkeys(peers, DIGEST))}

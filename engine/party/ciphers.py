@@ -1,0 +1,108 @@
+"""The encrypted part of a stage: coefficients to the hospitals as ciphertexts, their sums back as shares.
+
+Keys are made when the first such stage begins, after the gate has spoken; they last for the session and are nowhere but in
+memory. What a hospital has published under them is in its share book. Sizes of messages follow from the plan; how long a
+hospital computes shows how many blocks of rows it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from engine.analyses.base import EncryptedSums, State
+from engine.analyses.one_shot import GAMMA_LIMIT
+from engine.data.rows import Rows
+from protocols.ckks.context import context_of
+from protocols.ckks.multiparty import conversion, keys
+from protocols.ckks.multiparty.rows import NUMBERS_FRAC, EncryptedRows, SumsPlan
+from protocols.ckks.multiparty.unwrap import centred
+from protocols.ckks.parameters import N32768
+from protocols.engine import Declared, Engine, Secret
+from protocols.rowwise import ClearRows, Weighted
+from protocols.session import Session
+
+BOUND = 4 * GAMMA_LIMIT  # of a coefficient of the scaled columns
+TYPICAL = 64.0  # of a coefficient: what error estimates assume; a larger one is as much noisier
+AT_ONCE = 128  # sums that are converted together: 128 MiB of ciphertexts
+PRESET = N32768
+MASKS = "sums in the clear, modulo q"
+
+
+def plan_of(sums: EncryptedSums, rows_log2: int, hospitals: int) -> SumsPlan:
+    return SumsPlan(PRESET, sums.numbers, rows_log2, hospitals, sums.variance)
+
+
+class Ciphers:
+    """One session's keys, and the conversions under them."""
+
+    def __init__(self, session: Session, rows_log2: int, alive: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._session, self._rows_log2, self._alive = session, rows_log2, alive
+        self._keys: keys.JointKeys | None = None
+        self._book: conversion.ShareBook | None = None
+
+    def totals(
+        self, analysis: Any, sums: EncryptedSums, state: State, mpc: Engine | None, rows: Callable[[], Rows] | None
+    ) -> dict[str, Secret]:
+        """By name, each S / N of shape (count,), at the compute parties. `rows`: the hospital's own, read afresh."""
+        session, plan = self._session, plan_of(sums, self._rows_log2, len(self._session.hospitals))
+        joint = self._joint_keys(sums.numbers)
+        numbers = None if mpc is None else mpc.rescale_up(analysis.encrypts(state), NUMBERS_FRAC)
+        packed = conversion.to_ciphertext(session, joint, numbers, sums.numbers, NUMBERS_FRAC, BOUND, plan.level)
+        verbs, weighted = None, {}
+        if packed is not None and rows is not None:
+            with self._alive():
+                verbs = EncryptedRows(plan, joint, conversion.spread(packed, sums.numbers, TYPICAL, joint))
+                weighted = analysis.row_wise(rows(), state, verbs)
+        parts: dict[str, list[Secret]] = {name: [] for name in sums.counts}
+        for name, which in chunks(sums.counts):
+            mine = None
+            if verbs is not None:
+                with self._alive():
+                    mine = verbs.sums(weighted[name], which)
+            count = which.stop - which.start
+            found = conversion.to_shares(session, joint, self._book, mpc, mine, count, 2.0**plan.scale_bits)
+            if found is not None:
+                parts[name].append(found)
+        return {} if mpc is None else _named(mpc, parts, plan)
+
+    def _joint_keys(self, numbers: int) -> keys.JointKeys:
+        if self._keys is None:
+            with self._alive():
+                context = context_of(PRESET)
+            self._keys = keys.joint_keys(self._session, context, conversion.elements(numbers))
+            self._book = None if self._keys.share is None else conversion.ShareBook(self._keys.share)
+        return self._keys
+
+
+def chunks(counts: Mapping[str, int]) -> list[tuple[str, slice]]:
+    """(name, which of its sums), in the order in which they are converted."""
+    found = []
+    for name in sorted(counts):
+        for start in range(0, counts[name], AT_ONCE):
+            found.append((name, slice(start, min(start + AT_ONCE, counts[name]))))
+    return found
+
+
+def totals_in_clear(mpc: Engine, sums: EncryptedSums, plan: SumsPlan, hospitals: list[dict[str, Weighted]]) -> dict[str, Secret]:
+    """The same from float64 sums of every hospital, as conversions would bring them."""
+    q = plan.preset.primes[0]
+    parts: dict[str, list[Secret]] = {name: [] for name in sums.counts}
+    for name, which in chunks(sums.counts):
+        count = which.stop - which.start
+        verbs = ClearRows(np.empty(0), plan.preset.slots)
+        for weighted in hospitals:
+            found = verbs.sums(weighted[name], which)
+            mpc.contribute({MASKS: np.rint(np.ldexp(found, -plan.unit_log2)).astype(np.int64) % q})
+        declared = (Declared(MASKS, (count,), float(plan.hospitals * (q - 1)), frac=0),)
+        masks = mpc.totals(declared)[MASKS]
+        parts[name].append(centred(mpc, np.zeros(count, np.uint64), masks, q, plan.hospitals))
+    return _named(mpc, parts, plan)
+
+
+def _named(mpc: Engine, parts: Mapping[str, list[Secret]], plan: SumsPlan) -> dict[str, Secret]:
+    return {name: replace(mpc.concat(each), frac=plan.frac) for name, each in parts.items()}
