@@ -94,7 +94,7 @@ void embed_table_free(embed_table *table)
     free(table);
 }
 
-/* ---- few slots: the same levels, one number at a time -------------------------------------------------------------------------- */
+/* ---- few slots: the same levels, one number at a time ------------------------------------------------------------------- */
 
 static void forward_small(double *out, double *re, const embed_table *t)
 {
@@ -138,7 +138,7 @@ static void inverse_small(double *re, const double *in, int is_complex, const em
     }
 }
 
-/* ---- the two directions --------------------------------------------------------------------------------------------------------- */
+/* ---- the two directions ------------------------------------------------------------------------------------------------- */
 
 /* Arithmetic on numbers too small for a normal float64 takes longer: while it works on secrets, the processor takes them for zero. */
 static unsigned flush_tiny(void)
@@ -171,8 +171,8 @@ static double *work_new(const embed_table *t)
     return work;
 }
 
-int embed_encode(uint64_t *out, const double *in, int is_complex, size_t count, double factor, double limit, size_t gap, const uint64_t *primes,
-                 size_t limbs, const embed_table *table)
+int embed_encode(uint64_t *out, const double *in, int is_complex, size_t count, double factor, double limit, size_t gap,
+                 const uint64_t *primes, size_t limbs, const embed_table *table)
 {
     const embed_forms *const forms = kernels_active->embedding;
     const size_t n = table->n, degree = 2 * n * gap;
@@ -197,8 +197,8 @@ int embed_encode(uint64_t *out, const double *in, int is_complex, size_t count, 
     return outside;
 }
 
-int embed_decode(double *out, const uint64_t *in, size_t count, size_t stride, double factor, size_t gap, const embed_radix *radix, int used, int checked,
-                 const embed_table *table)
+int embed_decode(double *out, const uint64_t *in, size_t count, size_t stride, double factor, size_t gap, const embed_radix *radix, int used,
+                 int checked, const embed_table *table)
 {
     const embed_forms *const forms = kernels_active->embedding;
     const size_t n = table->n, degree = 2 * n * gap;

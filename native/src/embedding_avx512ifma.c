@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define FOR_ISA __attribute__((target("avx512f,avx512dq,prefer-vector-width=512")))
+#define FOR_ISA __attribute__((target("avx512f,avx512dq")))
 #define WIDTH 8
 #define EMBED_FORMS embed_avx512ifma
 #define HAS_FMA 1

@@ -10,8 +10,8 @@ enum { EMBED_LOG_LEAST = 6 };
 /* How many doubles one tile's twiddle factors are: real and imaginary parts of four, each for 8 lanes. */
 enum { EMBED_TILE = 2 * 4 * 8 };
 
-/* Rows: after the levels 1, 2, .., L/2 the transform is L rows of n / L numbers; the row of index j < L stands at place r = reverse(j), the log2 L bits of
- * j in inverse order. It splits with the factor exp(2 pi i 5^j / 8L), which is at [L + r] of real and imaginary. */
+/* Rows: after the levels 1, 2, .., L/2 the transform is L rows of n / L numbers; the row of index j < L stands at place r = reverse(j),
+ * the log2 L bits of j in inverse order. It splits with the factor exp(2 pi i 5^j / 8L), which is at [L + r] of real and imaginary. */
 struct embed_table {
     int log_n;
     size_t n;
@@ -23,12 +23,13 @@ struct embed_table {
 typedef void embed_inverse_fn(double *work, const double *in, int is_complex, const embed_table *table);
 typedef void embed_forward_fn(double *out, double *work, const embed_table *table);
 
-/* work: `size` doubles, size a multiple of 8 -> residues of round(factor work), to out[limb * stride + gap i], i < used <= size. Returns 1 when a number is
- * out of range. work is overwritten. */
+/* work: `size` doubles, size a multiple of 8 -> residues of round(factor work), to out[limb * stride + gap i], i < used <= size. Returns
+ * 1 when a number is out of range. work is overwritten. */
 typedef int embed_round_fn(uint64_t *out, double *work, size_t size, size_t used, double factor, double limit, size_t gap, size_t stride,
                            const uint64_t *primes, size_t limbs);
 
-/* work[i] = factor times the integer of in[limb * stride + gap i], for i < filled; zero up to size, a multiple of 8. Returns 1 when the check fails. */
+/* work[i] = factor times the integer of in[limb * stride + gap i], for i < filled; zero up to size, a multiple of 8. Returns 1 when the
+ * check fails. */
 typedef int embed_lift_fn(double *work, size_t size, size_t filled, const uint64_t *in, size_t gap, size_t stride, double factor,
                           const embed_radix *radix, int used, int checked);
 

@@ -6,9 +6,9 @@
  *   HAS_FMA       1 with MULTIPLY_ADD(a, b, c) = a b + c in one rounding, else 0
  *   HAS_ROUND     1 with ROUND(x) = x to the nearest integer, half to even, else 0
  *
- * One level of the transform splits a row x of even length: (a, b) -> (a + t b, a - t b), a and b its halves; the inverse level is
- * (a + b, (a - b) conj t), twice too large. A tile is the last three levels on 64 numbers, of eight rows whose places differ in their top three bits, so
- * that it can turn the order of indices around: rows become lanes, in the order of their slots.
+ * One level of the transform splits a row x of even length: (a, b) -> (a + t b, a - t b), a and b its halves; the inverse level is (a + b,
+ * (a - b) conj t), twice too large. A tile is the last three levels on 64 numbers, of eight rows whose places differ in their top three
+ * bits, so that it can turn the order of indices around: rows become lanes, in the order of their slots.
  */
 #include "element.h"
 #include "embedding_forms.h"
@@ -33,7 +33,7 @@ FOR_ISA INLINE vec all(double x) { return x - (vec){0}; }
 
 FOR_ISA INLINE words all_words(uint64_t x) { return x - (words){0}; }
 
-/* ---- arithmetic ------------------------------------------------------------------------------------------------------------ */
+/* ---- arithmetic --------------------------------------------------------------------------------------------------------- */
 
 #if HAS_FMA
 /* a b - h, exact when h = a b rounded */
@@ -123,7 +123,7 @@ FOR_ISA INLINE void join(cvec *a, cvec *b, cvec t)
 /* -i t */
 FOR_ISA INLINE cvec turned(cvec t) { return (cvec){t.im, -t.re}; }
 
-/* ---- levels on whole rows -------------------------------------------------------------------------------------------------------- */
+/* ---- levels on whole rows ----------------------------------------------------------------------------------------------- */
 
 FOR_ISA INLINE cvec load_at(const double *work, size_t n, size_t i) { return (cvec){load(work + i), load(work + n + i)}; }
 
@@ -204,35 +204,53 @@ FOR_ISA static void join_rows_twice(double *work, const embed_table *t, size_t r
     }
 }
 
-/* ---- tiles ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tiles -------------------------------------------------------------------------------------------------------------- */
 
 enum { PARTS = 8 / WIDTH };
 
 typedef cvec tile[8][PARTS];
 
-/* Lane k of the first takes the place s lower from the second, and so on: halves of neighbours trade places. */
-#define EXCHANGE(a, b, s, LOW, HIGH)                                                                                                                \
-    do {                                                                                                                                            \
-        const vec low = __builtin_shuffle(a, b, (words)LOW), high = __builtin_shuffle(a, b, (words)HIGH);                                           \
-        a = low;                                                                                                                                    \
-        b = high;                                                                                                                                   \
-    } while (0)
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (words){__VA_ARGS__})
+#endif
 
-/* The transpose of WIDTH vectors of WIDTH doubles. */
+/* EXCHANGE_s: in every block of 2 s lanes the second half of a and the first half of b trade places. */
+#define EXCHANGE(NAME, LOW, HIGH)             \
+    FOR_ISA INLINE void NAME(vec *a, vec *b)  \
+    {                                         \
+        const vec low = LOW, high = HIGH;     \
+        *a = low;                             \
+        *b = high;                            \
+    }
+#if WIDTH == 8
+EXCHANGE(exchange_4, SHUFFLE(*a, *b, 0, 1, 2, 3, 8, 9, 10, 11), SHUFFLE(*a, *b, 4, 5, 6, 7, 12, 13, 14, 15))
+EXCHANGE(exchange_2, SHUFFLE(*a, *b, 0, 1, 8, 9, 4, 5, 12, 13), SHUFFLE(*a, *b, 2, 3, 10, 11, 6, 7, 14, 15))
+EXCHANGE(exchange_1, SHUFFLE(*a, *b, 0, 8, 2, 10, 4, 12, 6, 14), SHUFFLE(*a, *b, 1, 9, 3, 11, 5, 13, 7, 15))
+EXCHANGE(interleave, SHUFFLE(*a, *b, 0, 8, 1, 9, 2, 10, 3, 11), SHUFFLE(*a, *b, 4, 12, 5, 13, 6, 14, 7, 15))
+EXCHANGE(separate, SHUFFLE(*a, *b, 0, 2, 4, 6, 8, 10, 12, 14), SHUFFLE(*a, *b, 1, 3, 5, 7, 9, 11, 13, 15))
+#elif WIDTH == 4
+EXCHANGE(exchange_2, SHUFFLE(*a, *b, 0, 1, 4, 5), SHUFFLE(*a, *b, 2, 3, 6, 7))
+EXCHANGE(exchange_1, SHUFFLE(*a, *b, 0, 4, 2, 6), SHUFFLE(*a, *b, 1, 5, 3, 7))
+EXCHANGE(interleave, SHUFFLE(*a, *b, 0, 4, 1, 5), SHUFFLE(*a, *b, 2, 6, 3, 7))
+EXCHANGE(separate, SHUFFLE(*a, *b, 0, 2, 4, 6), SHUFFLE(*a, *b, 1, 3, 5, 7))
+#else
+EXCHANGE(exchange_1, SHUFFLE(*a, *b, 0, 2), SHUFFLE(*a, *b, 1, 3))
+#define interleave exchange_1
+#define separate exchange_1
+#endif
+
+/* The transpose of WIDTH vectors of WIDTH doubles: halves of blocks trade places, in ever smaller blocks. */
 FOR_ISA INLINE void transpose_square(vec *x)
 {
 #if WIDTH == 8
-    for (int i = 0; i < 4; i++) EXCHANGE(x[i], x[i + 4], 4, ((words){0, 1, 2, 3, 8, 9, 10, 11}), ((words){4, 5, 6, 7, 12, 13, 14, 15}));
-    for (int i = 0; i < 8; i = ((i | 2) + 1) & ~2) {
-        EXCHANGE(x[i], x[i + 2], 2, ((words){0, 1, 8, 9, 4, 5, 12, 13}), ((words){2, 3, 10, 11, 6, 7, 14, 15}));
-    }
-    for (int i = 0; i < 8; i += 2) EXCHANGE(x[i], x[i + 1], 1, ((words){0, 8, 2, 10, 4, 12, 6, 14}), ((words){1, 9, 3, 11, 5, 13, 7, 15}));
-#elif WIDTH == 4
-    for (int i = 0; i < 2; i++) EXCHANGE(x[i], x[i + 2], 2, ((words){0, 1, 4, 5}), ((words){2, 3, 6, 7}));
-    for (int i = 0; i < 4; i += 2) EXCHANGE(x[i], x[i + 1], 1, ((words){0, 4, 2, 6}), ((words){1, 5, 3, 7}));
-#else
-    EXCHANGE(x[0], x[1], 1, ((words){0, 2}), ((words){1, 3}));
+    for (int i = 0; i < 4; i++) exchange_4(&x[i], &x[i + 4]);
 #endif
+#if WIDTH >= 4
+    for (int i = 0; i < WIDTH; i = ((i | 2) + 1) & ~2) exchange_2(&x[i], &x[i + 2]);
+#endif
+    for (int i = 0; i < WIDTH; i += 2) exchange_1(&x[i], &x[i + 1]);
 }
 
 /* Rows become lanes and lanes rows: the squares by themselves, and each takes the other's place. */
@@ -292,25 +310,18 @@ FOR_ISA INLINE void join_tile(tile x, const double *factors)
     }
 }
 
-#if WIDTH == 8
-static const words EVEN = {0, 2, 4, 6, 8, 10, 12, 14}, ODD = {1, 3, 5, 7, 9, 11, 13, 15};
-static const words FIRST = {0, 8, 1, 9, 2, 10, 3, 11}, SECOND = {4, 12, 5, 13, 6, 14, 7, 15};
-#elif WIDTH == 4
-static const words EVEN = {0, 2, 4, 6}, ODD = {1, 3, 5, 7}, FIRST = {0, 4, 1, 5}, SECOND = {2, 6, 3, 7};
-#else
-static const words EVEN = {0, 2}, ODD = {1, 3}, FIRST = {0, 2}, SECOND = {1, 3};
-#endif
-
 FOR_ISA INLINE cvec load_pairs(const double *in)
 {
-    const vec a = load(in), b = load(in + WIDTH);
-    return (cvec){__builtin_shuffle(a, b, EVEN), __builtin_shuffle(a, b, ODD)};
+    cvec v = {load(in), load(in + WIDTH)};
+    separate(&v.re, &v.im);
+    return v;
 }
 
 FOR_ISA INLINE void store_pairs(double *out, cvec v)
 {
-    store(out, __builtin_shuffle(v.re, v.im, FIRST));
-    store(out + WIDTH, __builtin_shuffle(v.re, v.im, SECOND));
+    interleave(&v.re, &v.im);
+    store(out, v.re);
+    store(out + WIDTH, v.im);
 }
 
 /* Tile m is the rows at places a n / 64 + m, a < 8, of n / 8 rows of 8. Lane l stands for a = REVERSED[l]; number b of the rows is slot
@@ -373,12 +384,12 @@ FOR_ISA static void embed_inverse(double *work, const double *in, int is_complex
     if (t->log_n % 2 == 0) join_rows(work, t, 1);
 }
 
-/* ---- numbers to residues ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers to residues ------------------------------------------------------------------------------------------------ */
 
 enum { ROUND_BLOCK = 256 }; /* numbers that stay in the first-level cache while every limb takes them */
 
-/* |x| <= 2^50 p, an integer. The quotient is off by at most 1/2 + 2^50 2^-52 (1 + 2^-53), so that the remainder is less than p in magnitude, an integer and
- * exact. out: [0, p) */
+/* |x| <= 2^50 p, an integer. The quotient is off by at most 1/2 + 2^50 2^-52 (1 + 2^-53), so that the remainder is less than p in
+ * magnitude, an integer and exact. out: [0, p) */
 FOR_ISA INLINE words residue(vec x, vec p, vec reciprocal)
 {
     const vec r = remainder_of(x, nearest(x * reciprocal), p);
@@ -419,9 +430,10 @@ FOR_ISA static int embed_round(uint64_t *out, double *work, size_t size, size_t 
     return (int)(1 ^ ok);
 }
 
-/* ---- residues to numbers ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- residues to numbers ------------------------------------------------------------------------------------------------ */
 
-/* a c mod p, |result| < p. |a| < 2^52, |c| <= p / 2: the quotient a c / p is below 2^51, off by less than 1/2 + 1/8. */
+/* a c mod p, |result| <= p. |a| < 2^51, |c| <= p / 2: the quotient a c / p is below 2^50, off by at most 1/2 + 3 2^50 2^-53, and |low|
+ * <= p / 8. */
 FOR_ISA INLINE vec times(vec a, double c, double p, double reciprocal)
 {
     const vec factor = all(c), h = a * factor, low = product_error(a, factor, h);
@@ -446,8 +458,8 @@ FOR_ISA INLINE vec residues_at(const uint64_t *row, size_t i, size_t filled, siz
     return from_words(r);
 }
 
-/* x = d0 + p0 d1 + p0 p1 d2 with digits between -p / 2 and p / 2, which makes x the integer of smallest magnitude. The sums lose nothing that counts: what
- * stands left of a + is larger, by as much as its rounding keeps, or zero. */
+/* x = d0 + p0 d1 + p0 p1 d2 with digits between -p / 2 and p / 2, which makes x the integer of smallest magnitude. The sums lose nothing
+ * that counts: what stands left of a + is larger, by as much as its rounding keeps, or zero. */
 FOR_ISA static int embed_lift(double *work, size_t size, size_t filled, const uint64_t *in, size_t gap, size_t stride, double factor,
                               const embed_radix *c, int used, int checked)
 {

@@ -1,6 +1,7 @@
 /*
- * Residues as bits: contracts. n residues of b bits are a little-endian stream of n b bits: bit j of residue i is bit (i b + j) mod 8 of byte
- * floor((i b + j) / 8). n is a multiple of 8, so that a row ends with a whole byte and has no spare bits. Values are what goes over the wire.
+ * Residues as bits: contracts. n residues of b bits are a little-endian stream of n b bits: bit j of residue i is bit (i b + j) mod 8 of
+ * byte floor((i b + j) / 8). n is a multiple of 8, so that a row ends with a whole byte and has no spare bits. Values are what goes over
+ * the wire.
  */
 #ifndef UNSEEN_PACKING_H
 #define UNSEEN_PACKING_H
@@ -10,8 +11,8 @@
 
 /* cffi: begin */
 
-/* out: `count` polynomials of `limbs` rows of n residues, one after another, row i of b bits a residue, b the bit length of primes[i]. in: each residue
- * below 2^b (a higher bit would spoil its neighbours). n a multiple of 8; 8 <= b <= 56. */
+/* out: `count` polynomials of `limbs` rows of n residues, one after another, row i of b bits a residue, b the bit length of primes[i].
+ * in: each residue below 2^b (a higher bit would spoil its neighbours). n a multiple of 8; 8 <= b <= 56. */
 void pack_residues(uint8_t *out, const uint64_t *in, size_t count, const uint64_t *primes, size_t limbs, size_t n);
 
 /* The inverse. in: any bytes, as many as pack_residues writes; out: [0, 2^b). Returns 1 when every residue is below its prime, else 0. */

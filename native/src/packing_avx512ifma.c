@@ -10,7 +10,8 @@
 /* What is the same for all groups of eight: residue i begins at bit begin[i] of byte i b / 8. */
 typedef struct {
     uint64_t begin[8];
-    uint8_t even[64], odd[64]; /* packing: out byte j is byte even[j] of the shifted words, or byte odd[j], or both, where bit j of is_... is set */
+    /* packing: out byte j is byte even[j] of the shifted words, or byte odd[j], or both, where bit j of is_... is set */
+    uint8_t even[64], odd[64];
     uint64_t is_even, is_odd;
     uint8_t from[64]; /* unpacking: byte j of the words is byte from[j] of the stream */
 } layout;

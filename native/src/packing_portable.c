@@ -25,8 +25,8 @@ int unpack_residues(uint64_t *out, const uint8_t *in, size_t count, const uint64
     return below;
 }
 
-/* Each word is stored whole; its zeros above b bits are overwritten by the next. A residue begins in the byte where the last one ended, and b + 7 < 64.
- * So 8 bytes are written from byte floor(7 b / 8) on: up to 7 more than belong to these eight residues. */
+/* Each word is stored whole; its zeros above b bits are overwritten by the next. A residue begins in the byte where the last one ended,
+ * and b + 7 < 64. So 8 bytes are written from byte floor(7 b / 8) on: up to 7 more than belong to these eight residues. */
 INLINE void pack_eight(uint8_t *out, const uint64_t *in, const int b)
 {
     uint64_t begun = 0;
