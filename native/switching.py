@@ -306,10 +306,10 @@ def switch(
     add: tuple[Words | None, Words | None] = (None, None),
     permutation: Permutation | None = None,
 ) -> Words:
-    """divide(accumulate(decompose(c), key, permutation), drop, add): (2, level + k - drop, N), c and each addend (level, N).
+    """divide(accumulate(decompose(c), key), drop, add): (2, level + k - drop, N), c and each addend (level, N).
 
-    With a permutation the addends are permuted too, so that a ciphertext (c0, c1) is rotated by
-    switch(c1, key, plan, level, k, (c0, None), permutation).
+    With a permutation, c and the addends go through it first (native.rns.automorphism), so that a ciphertext (c0, c1) is rotated
+    by switch(c1, key, plan, level, k, (c0, None), permutation).
     """
     at, base, handle = plan._at(level), _division(plan, level, drop), _handle(key, plan)
     shape = (level, plan.degree)
@@ -340,4 +340,4 @@ def multiply(a: Words, b: Words, key: SwitchKey, plan: SwitchPlan, level: int, d
 
 def _switch_words(at: _Level, base: _Base, degree: int) -> int:
     """Scratch of switch_apply, in words."""
-    return (at.digits[0].rows + 2 * len(at.digits) + 3 * base.sources + 6) * degree
+    return (4 * at.digits[0].rows + 2 * len(at.digits) + 3 * base.sources + 6) * degree

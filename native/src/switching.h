@@ -56,8 +56,8 @@ void switch_accumulate(uint64_t *out, const uint64_t *digits, size_t count, cons
  * |r| < D/2 for a run of one row. x: polynomials x rows x n; add: NULL, or polynomials x add_rows x n, the first rows of x. scratch: (sources + 4) n. */
 void switch_divide(uint64_t *out, const uint64_t *x, const uint64_t *add, size_t add_rows, const switch_base *base, size_t polynomials, uint64_t *scratch);
 
-/* switch_divide(sum of digits of c times key, P add) without the memory in between; the result is the same. add[0], add[1]: NULL or c's rows; with a
- * permutation, of them too. scratch: (rows + 2 count + 3 sources of division + 6) n. */
+/* switch_divide(sum of digits of c times key, P add) without the memory in between; the result is the same. add[0], add[1]: NULL or c's rows. With a
+ * permutation, c and the addends go through it first. scratch: (4 rows + 2 count + 3 sources of division + 6) n. */
 void switch_apply(uint64_t *out, const uint64_t *c, const uint64_t *const *add, const switch_key *key, const uint32_t *permutation,
                   const switch_base *const *bases, size_t count, const switch_base *division, uint64_t *scratch);
 

@@ -12,7 +12,6 @@
 #include "switching_forms.h"
 
 typedef __m256i words;
-typedef __m128i places;
 typedef __m256d factor, sum; /* integers; a sum lies within 1.2 p of 0, after sum_wrap within 8 p */
 typedef __m256d wraps;       /* -D */
 typedef struct {
@@ -58,21 +57,6 @@ FOR_ISA INLINE words as_words(factor x)
 
 FOR_ISA INLINE factor take(const uint64_t *at) { return as_double(load(at)); }
 FOR_ISA INLINE factor every(uint64_t x) { return _mm256_set1_pd((double)x); }
-
-FOR_ISA INLINE places places_of(const uint32_t *permutation, size_t n)
-{
-    return _mm_and_si128(_mm_loadu_si128((const __m128i *)permutation), _mm_set1_epi32((int)(n - 1)));
-}
-
-FOR_ISA INLINE factor take_at(const uint64_t *from, places at) { return as_double(_mm256_i32gather_epi64((const long long *)from, at, 8)); }
-
-FOR_ISA INLINE factor take_in_block(const uint64_t *from, places at) { return take_at(from, at); }
-
-FOR_ISA INLINE int keeps_blocks(const uint32_t *permutation, size_t n)
-{
-    (void)permutation, (void)n;
-    return 0;
-}
 
 FOR_ISA INLINE prime prime_of(const switch_modulus *m) { return (prime){_mm256_set1_pd((double)m->p), _mm256_set1_pd(m->reciprocal)}; }
 FOR_ISA INLINE wraps wraps_of(const switch_target *target) { return every(target->wrap); }

@@ -18,8 +18,6 @@ typedef __m512i wraps;
 typedef struct {
     __m512i p, inverse, square;
 } prime;
-typedef __m512i places;
-
 FOR_ISA INLINE words load(const uint64_t *at) { return _mm512_loadu_si512(at); }
 FOR_ISA INLINE void store(uint64_t *at, words x) { _mm512_storeu_si512(at, x); }
 FOR_ISA INLINE words all(uint64_t x) { return _mm512_set1_epi64((long long)x); }
@@ -34,31 +32,6 @@ FOR_ISA INLINE words mul32(words a, words b) { return _mm512_mul_epu32(a, b); }
 
 FOR_ISA INLINE factor take(const uint64_t *at) { return load(at); }
 FOR_ISA INLINE factor every(uint64_t x) { return all(x); }
-
-FOR_ISA INLINE places places_of(const uint32_t *permutation, size_t n)
-{
-    return both(_mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)permutation)), all(n - 1));
-}
-
-FOR_ISA INLINE factor take_at(const uint64_t *from, places at) { return _mm512_i64gather_epi64(at, from, 8); }
-
-/* Whether aligned blocks of eight come from aligned blocks of eight, as they do under automorphisms. Permutations are public. */
-FOR_ISA INLINE int keeps_blocks(const uint32_t *permutation, size_t n)
-{
-    __mmask8 strays = 0;
-    for (size_t i = 0; i < n; i += 8) {
-        const __m512i block = shift_right(places_of(permutation + i, n), 3);
-        strays |= _mm512_cmpneq_epu64_mask(block, _mm512_broadcastq_epi64(_mm512_castsi512_si128(block)));
-    }
-    return strays == 0;
-}
-
-/* permutexvar looks at an index' last three bits. */
-FOR_ISA INLINE factor take_in_block(const uint64_t *from, places at)
-{
-    const uint64_t first = (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(at)) & ~UINT64_C(7);
-    return _mm512_permutexvar_epi64(at, load(from + first));
-}
 
 FOR_ISA INLINE prime prime_of(const switch_modulus *m) { return (prime){all(m->p), all(m->inverse), all(m->square)}; }
 FOR_ISA INLINE wraps wraps_of(const switch_target *target) { return load(target->wraps); }

@@ -41,6 +41,10 @@ typedef struct {
     const uint32_t *permutation;
 } switch_terms;
 
+/* piece[i] = from[permutation[i]] for count <= SWITCH_PIECE entries, a multiple of 8; entries are taken modulo n. piece, or NULL when from is. */
+enum { SWITCH_PIECE = 64 };
+const uint64_t *switch_ordered(uint64_t *piece, const uint64_t *from, const uint32_t *permutation, size_t count, size_t n);
+
 typedef struct {
     int radix;
     /* v = round(sum of y_i / d_i), off where the sum is within 2^-25 below a half; exact for one source. y_i in [0, d_i). */

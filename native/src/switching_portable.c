@@ -10,7 +10,7 @@
 #include "element.h"
 #include "switching_forms.h"
 
-typedef uint64_t words, factor, places;
+typedef uint64_t words, factor;
 typedef u128 sum;
 typedef uint64_t wraps; /* -D, represented */
 typedef const switch_modulus *prime;
@@ -29,17 +29,6 @@ INLINE words mul32(words a, words b) { return (uint64_t)(uint32_t)a * (uint32_t)
 
 INLINE factor take(const uint64_t *at) { return *at; }
 INLINE factor every(uint64_t x) { return x; }
-INLINE places places_of(const uint32_t *permutation, size_t n) { return *permutation & (n - 1); }
-INLINE factor take_at(const uint64_t *from, places at) { return from[at]; }
-
-INLINE factor take_in_block(const uint64_t *from, places at) { return take_at(from, at); }
-
-INLINE int keeps_blocks(const uint32_t *permutation, size_t n)
-{
-    (void)permutation, (void)n;
-    return 0;
-}
-
 INLINE prime prime_of(const switch_modulus *modulus) { return modulus; }
 INLINE wraps wraps_of(const switch_target *target) { return target->wrap; }
 

@@ -3,7 +3,6 @@
  *   words                        LANES words; load, store, all (one word in every lane), load_bytes, store_bytes, add, sub, both (bitwise and),
  *                                shift_left, shift_right, mul32 (of the low halves)
  *   factor                       LANES multiplicands: take (from memory), every (one word)
- *   places                       of LANES entries of a permutation: places_of; take_at; take_in_block, where keeps_blocks says so
  *   prime                        a modulus in registers; wraps, the table of multiples of a run's product
  *   sum, sum_zero, sum_add       a sum of products x y modulo p; x < 2^50 and y < p, or x < 2p and y < p
  *   sum_wrap                     adds wraps[v], at most once
@@ -108,31 +107,35 @@ FOR_ISA static void combine(uint64_t *out, const uint64_t *const *terms, const u
     }
 }
 
-/* How the digits' entries are found. */
-enum { IN_ORDER, IN_BLOCKS, ANYWHERE };
-
-FOR_ISA INLINE factor take_from(const uint64_t *from, size_t i, const places at, const int order)
-{
-    return order == IN_ORDER ? take(from + i) : order == IN_BLOCKS ? take_in_block(from, at) : take_at(from, at);
-}
-
-FOR_ISA INLINE void accumulate_of(uint64_t *out0, uint64_t *out1, const switch_terms *t, size_t n, const prime p, const int order, const int corrections)
+FOR_ISA INLINE void accumulate_of(uint64_t *out0, uint64_t *out1, const switch_terms *t, size_t n, const prime p, const int corrections)
 {
     const factor extra = every(t->factor);
     for (size_t i = 0; i < n; i += LANES) {
         const uint64_t *key = t->key + (i / 8) * (16 * t->stride) + i % 8;
-        places at = {0};
-        if (order != IN_ORDER) at = places_of(t->permutation + i, n);
         sum s0 = sum_zero(p), s1 = sum_zero(p);
         for (size_t j = 0; j < t->count; j++) {
-            const factor digit = take_from(t->digits[j], i, at, order);
+            const factor digit = take(t->digits[j] + i);
             s0 = sum_add(s0, digit, take(key + 16 * j), p);
             s1 = sum_add(s1, digit, take(key + 16 * j + 8), p);
         }
-        if (t->add[0] != NULL) s0 = sum_add(s0, take_from(t->add[0], i, at, order), extra, p);
-        if (t->add[1] != NULL) s1 = sum_add(s1, take_from(t->add[1], i, at, order), extra, p);
+        if (t->add[0] != NULL) s0 = sum_add(s0, take(t->add[0] + i), extra, p);
+        if (t->add[1] != NULL) s1 = sum_add(s1, take(t->add[1] + i), extra, p);
         store(out0 + i, canonical(s0, p, corrections));
         store(out1 + i, canonical(s1, p, corrections));
+    }
+}
+
+/* Terms are put in order in the first-level cache, a piece of each at a time. */
+FOR_ISA INLINE void accumulate_permuted(uint64_t *out0, uint64_t *out1, const switch_terms *t, size_t n, const prime p, const int corrections)
+{
+    uint64_t pieces[SWITCH_DIGITS + 2][SWITCH_PIECE];
+    const size_t count = n < SWITCH_PIECE ? n : SWITCH_PIECE;
+    switch_terms part = {.count = t->count, .stride = t->stride, .factor = t->factor};
+    for (size_t i = 0; i < n; i += count) {
+        for (size_t j = 0; j < t->count; j++) part.digits[j] = switch_ordered(pieces[j], t->digits[j], t->permutation + i, count, n);
+        for (size_t k = 0; k < 2; k++) part.add[k] = switch_ordered(pieces[t->count + k], t->add[k], t->permutation + i, count, n);
+        part.key = t->key + i * 2 * t->stride;
+        accumulate_of(out0 + i, out1 + i, &part, count, p, corrections);
     }
 }
 
@@ -142,14 +145,12 @@ FOR_ISA static void accumulate(uint64_t *out0, uint64_t *out1, const switch_term
     const prime p = prime_of(modulus);
     int corrections = 1;
     while (UINT64_C(1) << corrections < 2 + ((t->count + 1) * modulus->p >> 52)) corrections++;
-    if (t->permutation == NULL && corrections == 1) {
-        accumulate_of(out0, out1, t, n, p, IN_ORDER, 1);
-    } else if (t->permutation == NULL) {
-        accumulate_of(out0, out1, t, n, p, IN_ORDER, corrections);
-    } else if (keeps_blocks(t->permutation, n)) {
-        accumulate_of(out0, out1, t, n, p, IN_BLOCKS, corrections);
+    if (t->permutation != NULL) {
+        accumulate_permuted(out0, out1, t, n, p, corrections);
+    } else if (corrections == 1) {
+        accumulate_of(out0, out1, t, n, p, 1);
     } else {
-        accumulate_of(out0, out1, t, n, p, ANYWHERE, corrections);
+        accumulate_of(out0, out1, t, n, p, corrections);
     }
 }
 
