@@ -1,6 +1,6 @@
 """Encryption and decryption.
 
-    under a public key (b, a)     (b u + e_0 + m, a u + e_1), u ternary: three transforms a limb
+    under a public key (b, a)     (b u + e_0, a u + e_1) / p + (m, 0), modulo Q p and rounded, u ternary: three transforms a limb
     under the secret key          (-a s + e + m, a), a the expansion of a seed that travels in its place
     decryption                    c_0 + c_1 s (+ c_2 s^2) = m + e
 
@@ -12,13 +12,14 @@ Source: Cheon, Kim, Kim, Song, eprint 2016/421.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from native import rns
 from protocols.ckks import noise
 from protocols.ckks.ciphertext import Ciphertext, Plaintext, require_same_context
 from protocols.ckks.context import Context, Words
 from protocols.ckks.encoder import checked_level, readable_level
-from protocols.ckks.keys import PublicKey, SecretKey, fresh_seed, hide, noise_polynomials, ternary, uniform
+from protocols.ckks.keys import PublicKey, SecretKey, fresh_seed, hide, noise_coefficients, ternary, uniform
 from protocols.ckks.noise import Estimate
 from protocols.errors import KeyMismatch
 from protocols.prf import PrfStream
@@ -43,13 +44,27 @@ def encrypt_zero(key: PublicKey, level: int, scale: float, randomness: PrfStream
 
 
 def zero_polynomials(key: PublicKey, level: int, randomness: PrfStream) -> Words:
-    """(b u + e_0, a u + e_1), (2, level + 1, N)."""
-    basis = key.context.levels[level]
-    u = ternary(randomness, basis)
-    out = noise_polynomials(randomness, 2, basis)
+    """(b u + e_0, a u + e_1) divided by p, (2, level + 1, N): the noise that remains is that of the rounding.
+
+    For each half k of the key, (k u + e - r) / p with r = k u + e modulo p, centred. e - r is small, and transformed once.
+    """
+    context = key.context
+    basis, narrow = context.levels[level], context.narrow
+    u = ternary(randomness, context.wide[level])
+    noise_of = noise_coefficients(randomness, 2, context.degree)
+    last = rns.inverse(rns.mul(key.polynomials[:, -1:], u[-1:], narrow), narrow)
+    rest = rns.add(last, rns.from_small(noise_of, narrow), narrow, out=last)
+    out = rns.forward(rns.from_signed(noise_of - centred(rest[:, 0], narrow.primes[0]), basis), basis)
     for half, known in zip(out, key.polynomials, strict=True):
-        rns.mul_add(half, known[: level + 1], u, basis)
-    return out
+        rns.mul_add(half, known[: level + 1], u[: level + 1], basis)
+    return rns.scale(out, context.narrow_inverses[: level + 1], basis, out=out)
+
+
+def centred(residues: Words, p: int) -> npt.NDArray[np.int64]:
+    """The same modulo p, between -p / 2 and p / 2. Secret: no branch on them."""
+    signed = residues.view(np.int64)
+    lifted: npt.NDArray[np.int64] = signed - (signed > p // 2) * np.int64(p)
+    return lifted
 
 
 def encrypt_with_secret(plain: Plaintext, secret: SecretKey, randomness: PrfStream) -> Ciphertext:

@@ -1,6 +1,6 @@
 """Keys. Secrets are ternary, noise is the centred binomial over 42 coins, both from a PrfStream that the caller gives.
 
-    public key            (-a s + e, a) modulo Q
+    public key            (-a s + e, a) modulo Q p, p the first special prime
     switching key w -> s  for each digit d: (-a_d s + e_d + P g_d w, a_d) modulo QP, with g_d = 1 modulo the primes of d, 0
     modulo the others
     relinearisation key   w = s^2
@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from native import rns, sampling, switching
 from native.rns import Basis
@@ -48,17 +49,15 @@ def ternary(randomness: PrfStream, basis: Basis) -> Words:
     return rns.forward(rns.from_small(sampling.ternary(key, first, basis.degree), basis), basis)
 
 
-def noise_polynomials(randomness: PrfStream, count: int, basis: Basis) -> Words:
-    """Noise polynomials, transformed, (count, limbs, N). Secret."""
-    key, first = randomness.take(sampling.small_bytes(count * basis.degree))
-    coefficients = sampling.binomial42(key, first, count * basis.degree).reshape(count, basis.degree)
-    return rns.forward(rns.from_small(coefficients, basis), basis)
+def noise_coefficients(randomness: PrfStream, count: int, degree: int) -> npt.NDArray[np.int8]:
+    """Of noise polynomials, (count, N). Secret."""
+    key, first = randomness.take(sampling.small_bytes(count * degree))
+    return sampling.binomial42(key, first, count * degree).reshape(count, degree)
 
 
 def noise_polynomial(randomness: PrfStream, basis: Basis) -> Words:
-    """One of them, (limbs, N)."""
-    polynomial: Words = noise_polynomials(randomness, 1, basis)[0]
-    return polynomial
+    """One, transformed, (limbs, N). Secret."""
+    return rns.forward(rns.from_small(noise_coefficients(randomness, 1, basis.degree)[0], basis), basis)
 
 
 def hide(uniform_half: Words, secret: Words, randomness: PrfStream, basis: Basis) -> Words:
@@ -85,7 +84,7 @@ class SecretKey:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PublicKey:
-    """(b, a) = (-a s + e, a) modulo Q, (2, L + 1, N); for a sum of secrets, b is the sum of their shares."""
+    """(b, a) = (-a s + e, a) modulo Q p, (2, L + 2, N); for a sum of secrets, b is the sum of their shares."""
 
     context: Context
     key_id: bytes
@@ -135,9 +134,9 @@ def secret_key(context: Context, randomness: PrfStream, key_id: bytes | None = N
 
 def public_key(secret: SecretKey, randomness: PrfStream, seed: bytes | None = None) -> PublicKey:
     """(-a s + e, a); with the common seed of a session, b is the share of a joint key."""
-    context, common = secret.context, seed or fresh_seed(randomness)
-    basis = context.levels[-1]
-    polynomials = np.empty((2, context.top + 1, context.degree), np.uint64)
+    context, common = secret.context, fresh_seed(randomness) if seed is None else seed
+    basis = context.wide[-1]
+    polynomials = np.empty((2, len(basis), context.degree), np.uint64)
     polynomials[1] = uniform(context, common, 0, basis)
     polynomials[0] = hide(polynomials[1], secret.polynomial, randomness, basis)
     return PublicKey(context, secret.id, polynomials, common)

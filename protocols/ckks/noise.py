@@ -21,7 +21,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from protocols.ckks.parameters import Preset
+from protocols.ckks.parameters import LEAST_PRIME_BITS, Preset
 
 NOISE_VARIANCE = 42 / 4  # centred binomial over 42 coins: sigma = 3.24
 NOISE_LARGEST = 21
@@ -83,8 +83,9 @@ def fresh_secret(degree: int, scale: float) -> float:
 
 @lru_cache(maxsize=1024)
 def fresh_public(degree: int, scale: float, holders: int = 1) -> float:
-    """u e_pk + e_0 + s e_1, e_pk and s sums over the holders: sqrt(N sigma^2 (1 + 2 h N 2/3)) / scale."""
-    return math.sqrt(degree * NOISE_VARIANCE * (1 + 2 * holders * degree * TERNARY_VARIANCE)) / scale
+    """u e_pk + e_0 + s e_1, e_pk and s sums over the holders, divided by p > 2^30; and the rounding."""
+    divided = math.sqrt(degree * NOISE_VARIANCE * (1 + 2 * holders * degree * TERNARY_VARIANCE)) / 2.0**LEAST_PRIME_BITS
+    return divided / scale + rounding(degree, scale, holders)
 
 
 @lru_cache(maxsize=1024)
@@ -107,8 +108,10 @@ def worst_fresh_secret(degree: int, scale: float) -> float:
 
 
 def worst_fresh_public(degree: int, scale: float, holders: int = 1) -> float:
-    """|u(z) e_pk(z)| <= N 21 h N, and so for s e_1."""
-    return degree * NOISE_LARGEST * (2 * holders * degree + 1) / scale
+    """|u(z) e_pk(z)| <= N 21 h N, and so for s e_1; divided by p > 2^30, and the rounding."""
+    return degree * NOISE_LARGEST * (2 * holders * degree + 1) / 2.0**LEAST_PRIME_BITS / scale + worst_rounding(
+        degree, scale, holders
+    )
 
 
 def worst_rounding(degree: int, scale: float, holders: int = 1) -> float:

@@ -26,11 +26,12 @@ from protocols.ckks.ciphertext import Ciphertext
 from protocols.ckks.context import Context, Words
 from protocols.ckks.keys import SEED_BYTES, GaloisKeys, PublicKey, RelinearisationKey, SwitchingKey, uniform
 from protocols.ckks.noise import Estimate
-from protocols.errors import CiphertextMalformed, EncryptionError, KeyMismatch
+from protocols.errors import CiphertextMalformed, EncryptionError, KeyMismatch, MisuseError
 
 MAGIC, VERSION = b"UCKS", 1
 CIPHERTEXT, PRODUCT, PUBLIC_KEY, RELINEARISATION_KEY, GALOIS_KEY = 1, 2, 3, 4, 5
 Kind = TypeVar("Kind", bound=SwitchingKey)
+KEY_ID_BYTES = 16
 LAYOUT = struct.Struct("<4sBBBBHI16s16sddd")
 
 
@@ -48,6 +49,8 @@ class _Header:
     deviation: float
 
     def pack(self) -> bytes:
+        if len(self.key_id) != KEY_ID_BYTES:
+            raise MisuseError(f"a key that travels has an id of {KEY_ID_BYTES} bytes")
         fields = (self.kind, self.level, self.seeded, self.holders, self.element)
         names = (self.context_id, self.key_id, self.scale, self.bound, self.deviation)
         return LAYOUT.pack(MAGIC, VERSION, *fields, *names)
@@ -83,7 +86,7 @@ def write_public_key(key: PublicKey) -> bytes:
     seeded, context = key.seed is not None, key.context
     header = _Header(PUBLIC_KEY, context.top, seeded, key.holders, 0, context.id, key.key_id, 0.0, 0.0, 0.0)
     kept = key.polynomials[:1] if seeded else key.polynomials
-    return header.pack() + (key.seed or b"") + packing.pack(kept, context.levels[-1])
+    return header.pack() + (key.seed or b"") + packing.pack(kept, context.wide[-1])
 
 
 def read_public_key(context: Context, data: bytes) -> PublicKey:
@@ -96,7 +99,7 @@ def read_public_key(context: Context, data: bytes) -> PublicKey:
         or not _blank(header.scale, header.bound, header.deviation)
     ):
         raise _malformed()
-    basis = context.levels[-1]
+    basis = context.wide[-1]
     seed, kept = _body(body, header.seeded, (2 - header.seeded, len(basis), context.degree), basis)
     polynomials = kept if seed is None else np.stack([kept[0], uniform(context, seed, 0, basis)])
     return PublicKey(context, header.key_id, polynomials, seed, header.holders)

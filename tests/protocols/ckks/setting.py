@@ -35,8 +35,7 @@ class Setting:
 
     @cached_property
     def galois(self) -> ckks.GaloisKeys:
-        steps = {*STEPS, *ckks.inner_sum_steps(self.context.slots)}
-        return ckks.galois_keys(self.secret, steps, self.randomness, conjugation=True)
+        return ckks.galois_keys(self.secret, {*STEPS, *ckks.inner_sum_steps(4, 2)}, self.randomness, conjugation=True)
 
     def encrypt(self, values: np.ndarray, bound: float = 1.0, level: int | None = None) -> ckks.Ciphertext:
         return ckks.encrypt(ckks.encode(self.context, values, bound, level=level), self.public, self.randomness)

@@ -87,6 +87,15 @@ def test_a_polynomial_of_a_ciphertext(degree):
     assert error <= stated <= SLACK * error
 
 
+def test_polynomials_of_one_argument_share_its_powers():
+    s = setting(ckks.N32768)
+    a, many = s.encrypt(s.vector(1)), [SIGMOID[:8], [0.0, 0.0, 0.25], SIGMOID[:20]]
+    for c, found in zip(many, ckks.evaluate_many(a, many, s.relin), strict=True):
+        alone = ckks.evaluate(a, c, s.relin)
+        assert np.array_equal(found.polynomials, alone.polynomials)
+        assert (found.scale, found.estimate) == (alone.scale, alone.estimate)
+
+
 def test_the_sigmoid_of_a_ciphertext():
     s = setting(ckks.N32768)
     x = s.vector(1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from protocols import ckks
 from protocols.ckks import wire
-from protocols.errors import CiphertextMalformed, KeyMismatch
+from protocols.errors import CiphertextMalformed, KeyMismatch, MisuseError
 from tests.protocols.ckks.setting import Setting, setting
 
 REFUSED = (CiphertextMalformed, KeyMismatch)
@@ -75,6 +75,18 @@ def test_a_ciphertext_is_read_as_it_was(s):
     assert (found.scale, found.key_id, found.estimate, found.seed) == (a.scale, a.key_id, a.estimate, a.seed)
     error, stated = s.error(found, s.vector(1))
     assert error <= stated
+
+
+def test_a_seed_still_stands_for_the_half_of_what_was_made_of_a_fresh_ciphertext(s):
+    made = ckks.drop_to(ckks.add_constant(ckks.stretched(fresh(s), 0.5), 0.25), 1)
+    data = ckks.write_ciphertext(made)
+    assert len(data) == HEADER + 16 + (47 + 40) * 8192 // 8
+    assert np.array_equal(ckks.read_ciphertext(s.context, data).polynomials, made.polynomials)
+
+
+def test_a_key_without_a_proper_name_does_not_travel(s):
+    with pytest.raises(MisuseError, match="16 bytes"):
+        ckks.write_ciphertext(replace(fresh(s), key_id=b"short"))
 
 
 def test_keys_work_after_a_journey(s):
