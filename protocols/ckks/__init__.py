@@ -9,8 +9,9 @@ beyond it cannot be made.
     N16384    16384  47, 6 x 40        2 x 47  2,2,2,1  381      430    2^40   6
     N32768    32768  47, 10 x 42       4 x 47  4, 4, 3  655      868    2^42   10
 
-All primes are 1 modulo 2N and below 2^47, the largest such ones (`ntt_primes`). P exceeds every digit, so a key switch adds
-less than a thousandth of the rescale that follows it; a rotation, which has none, adds up to four times the error of a fresh ciphertext (N8192).
+All primes are 1 modulo 2N and below 2^47, the largest such ones (`ntt_primes`). P exceeds every digit, so a key switch adds less
+than a thousandth of the error of the rescale after it. A rotation has none, and adds up to four times that of a fresh ciphertext
+(N8192; a thirtieth at N16384).
 
 Distributions. Secret and ephemeral secret: uniform in {-1, 0, 1}, never sparse. Noise: centred binomial of 42 coins, variance
 sigma^2 = 10.5, at most 21. All from AES-128 in counter mode under a stream that the caller gives; uniform halves from public

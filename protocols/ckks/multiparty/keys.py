@@ -127,8 +127,8 @@ def _assembled(
     session: Session, context: Context, common: _Common, share: SecretKey | None, b: Words, relinearisation: Words, turned: Words
 ) -> JointKeys:
     holders, digits, basis = len(session.hospitals), len(context.preset.digits), context.everything
-    limbs = context.top + 1
-    a = uniform(context, common.public, 0, context.levels[-1])
+    limbs = context.top + 2
+    a = uniform(context, common.public, 0, context.wide[-1])
     public = PublicKey(context, common.key_id, np.stack([b[:limbs], a]), common.public, holders)
     variance = relinearisation_variance(context.degree, holders)
     galois = {}

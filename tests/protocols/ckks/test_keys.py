@@ -31,7 +31,7 @@ def test_a_secret_is_ternary_and_balanced(s):
 
 
 def test_a_public_key_is_an_encryption_of_zero(s):
-    basis = s.context.levels[-1]
+    basis = s.context.wide[-1]
     b, a = s.public.polynomials
     noisy = rns.add(b, rns.mul(a, s.secret.polynomial[: len(basis)], basis), basis)
     assert 10 < max(map(abs, integers(noisy, basis))) <= noise.NOISE_LARGEST
@@ -80,7 +80,7 @@ def test_shares_of_a_public_key_add_up_to_the_key_of_the_sum():
     secrets = [ckks.secret_key(context, stream, name) for stream in streams]
     shares = [ckks.public_key(secret, stream, seed) for secret, stream in zip(secrets, streams, strict=True)]
     assert np.array_equal(shares[0].polynomials[1], shares[1].polynomials[1])
-    total = rns.add(shares[0].polynomials[0], shares[1].polynomials[0], context.levels[-1])
+    total = rns.add(shares[0].polynomials[0], shares[1].polynomials[0], context.wide[-1])
     joint = ckks.PublicKey(context, name, np.stack([total, shares[0].polynomials[1]]), seed, holders=2)
     both = rns.add(secrets[0].polynomial, secrets[1].polynomial, context.everything)
     x = np.linspace(-1, 1, context.slots)
