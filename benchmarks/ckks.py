@@ -76,7 +76,7 @@ def _product(limbs: Limbs) -> Measured:
     samples = (each[0, :, :SAMPLE].astype(object) for each in (out, a, b))
     found, left, right = samples
     wrong = np.count_nonzero(found != left * right % limbs.basis.values.astype(object)[:, None])
-    return _confirmed(seconds / limbs.rows, peak, wrong)
+    return _confirmed(seconds / limbs.rows, peak, int(wrong))
 
 
 def _confirmed(seconds: float, peak: float, wrong: int) -> Measured:

@@ -32,7 +32,8 @@ def curve(x: np.ndarray) -> np.ndarray:
 
 def coefficients() -> list[float]:
     """In the Chebyshev basis, of the polynomial of degree 63 that meets the curve in as many points."""
-    return [float(c) for c in chebyshev.chebinterpolate(curve, DEGREE)]
+    points = chebyshev.chebpts1(DEGREE + 1)
+    return [float(c) for c in chebyshev.chebfit(points, curve(points), DEGREE)]
 
 
 CLEAR: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

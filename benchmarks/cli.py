@@ -67,9 +67,10 @@ def kernels(
     import native
     from benchmarks import ckks, table
     from benchmarks import kernels as ring
+    from protocols.ckks import PRESETS
 
     _known(kernel, (*ring.KERNELS, *ckks.NAMES), "--kernel")
-    _known(degree, ckks.PRESETS, "--degree")
+    _known(degree, PRESETS, "--degree")
     _known(engine, native.isas(), "--engine")
 
     def measured(found: list[Peer]) -> Iterator[table.Row]:
