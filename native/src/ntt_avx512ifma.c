@@ -10,6 +10,9 @@
  *   back      a sum doubles, a product is below 2p. What was a sum on every level of a pass is reduced at its end, everything else is a sum of at
  *             most four products: below 8p. Three levels then reach 64 p < 2^52.
  *
+ * FOLDED, p < 2^47: the same, but forward a pass first reduces its x, and six levels reach (2 + 4 * 6) p < 2^52; on the way back sums of four
+ * products are reduced too, and three levels reach 8 * 4 p < 2^52.
+ *
  * FULL, p < 2^50: values stay below 4p forward and 2p back, by a conditional subtraction on each level: nine operations.
  *
  * The work is cut recursively, so that the levels of 64 KiB and less run in the first cache levels whatever n is. The six levels of 64 neighbours are
@@ -20,9 +23,9 @@
 #include "rns_reduce_avx512ifma.h"
 #include "rns_table.h"
 
-typedef enum { LAZY, FULL } mode;
+typedef enum { LAZY, FOLDED, FULL } mode;
 
-enum { LANES = 8, LAST = 6, POINTS = 64, LAZY_BITS = 46 };
+enum { LANES = 8, LAST = 6, POINTS = 64, LAZY_BITS = 46, FOLDED_BITS = 47 };
 
 /*
  * Twiddle factors: pairs (w, floor(w 2^52 / p)). First those of all levels above the last six, in the order of rns_form.fill, one of 2^k blocks at
@@ -123,7 +126,7 @@ IFMA_INLINE void transpose(__m512i *v)
 /* (x, y) -> (x + w y, x - w y) */
 IFMA_INLINE void butterfly(__m512i *x, __m512i *y, __m512i w, __m512i quotient, const ifma_prime *c, const mode how)
 {
-    if (how == LAZY) {
+    if (how != FULL) {
         const __m512i twice = _mm512_add_epi64(*x, *x);
         *x = ifma_times(*x, *y, w, quotient, c);
         *y = _mm512_sub_epi64(twice, *x);
@@ -137,7 +140,8 @@ IFMA_INLINE void butterfly(__m512i *x, __m512i *y, __m512i w, __m512i quotient, 
 /* What becomes the first x of a pass. */
 IFMA_INLINE __m512i start(__m512i x, __m512i lift, const ifma_prime *c, const mode how)
 {
-    return how == LAZY ? _mm512_add_epi64(x, lift) : masked(ifma_fold(x, c), c);
+    if (how != LAZY) x = ifma_fold(x, c);
+    return how == FULL ? masked(x, c) : _mm512_add_epi64(x, lift);
 }
 
 /* Level `level` of the `levels` on 2^levels vectors; the first has the factor at `index`. */
@@ -222,13 +226,16 @@ IFMA_INLINE void sum_difference(__m512i *x, __m512i *y, __m512i above, const ifm
 {
     const __m512i sum = _mm512_add_epi64(*x, *y);
     *y = _mm512_sub_epi64(_mm512_add_epi64(*x, above), *y);
-    *x = how == LAZY ? sum : ifma_once_below(sum, c->two_p);
+    *x = how == FULL ? ifma_once_below(sum, c->two_p) : sum;
 }
 
-/* `before` levels after values below `bound` p */
-IFMA_INLINE __m512i above_sums(int bound, const int before, const ifma_prime *c, const mode how)
+/* Bounds in p: of what transforms take, of what a pass leaves, and of sums some levels later. */
+enum { INPUT = 2 };
+#define LEFT(HOW) ((HOW) == LAZY ? 8 : 4)
+
+IFMA_INLINE __m512i above_sums(const int bound, const int levels, const ifma_prime *c, const mode how)
 {
-    return how == LAZY ? _mm512_mullo_epi64(ifma_broadcast((uint64_t)bound << before), c->p) : c->two_p;
+    return how == FULL ? c->two_p : _mm512_mullo_epi64(ifma_broadcast((uint64_t)bound << levels), c->p);
 }
 
 IFMA_INLINE void back_butterfly(__m512i *x, __m512i *y, __m512i w, __m512i quotient, __m512i above, const ifma_prime *c, const mode how)
@@ -242,7 +249,7 @@ IFMA_INLINE void back_between(__m512i *v, const uint64_t *w, size_t index, const
                               const mode how)
 {
     const int half = 1 << (levels - level - 1);
-    const __m512i above = above_sums(8, levels - level - 1, c, how);
+    const __m512i above = above_sums(LEFT(how), levels - level - 1, c, how);
 #pragma GCC unroll 8
     for (int s = 0; s < 1 << level; s++) {
         const uint64_t *const pair = w + 2 * ((index << level) + (size_t)s);
@@ -257,7 +264,7 @@ IFMA_INLINE void back_between(__m512i *v, const uint64_t *w, size_t index, const
 IFMA_INLINE void back_inside(__m512i *v, const uint64_t *w, const int level, const ifma_prime *c, const mode how)
 {
     const int half = 4 >> level;
-    const __m512i above = above_sums(2, 2 - level, c, how);
+    const __m512i above = above_sums(INPUT, 2 - level, c, how);
 #pragma GCC unroll 4
     for (int s = 0; s < 1 << level; s++) {
         const uint64_t *const pair = w + INSIDE * ((1 << level) + s);
@@ -273,7 +280,7 @@ IFMA_INLINE void back_inside(__m512i *v, const uint64_t *w, const int level, con
 IFMA_INLINE void back_top(__m512i *v, const uint64_t *w, const int levels, const ifma_prime *c, const mode how)
 {
     const int half = 1 << (levels - 1);
-    const __m512i above = above_sums(8, levels - 1, c, how);
+    const __m512i above = above_sums(LEFT(how), levels - 1, c, how);
 #pragma GCC unroll 4
     for (int j = 0; j < half; j++) {
         sum_difference(v + j, v + half + j, above, c, how);
@@ -282,14 +289,11 @@ IFMA_INLINE void back_top(__m512i *v, const uint64_t *w, const int levels, const
     }
 }
 
-/* What was a sum on every level since the last time is at v[0]. */
-IFMA_INLINE void back_end(__m512i *v, const uint64_t *w, const int levels, const int top, const ifma_prime *c, const mode how)
+/* After `levels` levels: a sum on all of them is at v[0]; v[1] is a sum on all but the first. */
+IFMA_INLINE void fold_sums(__m512i *v, const int levels, const ifma_prime *c, const mode how)
 {
-    if (top) {
-        back_top(v, w, levels, c, how);
-    } else if (how == LAZY) {
-        v[0] = ifma_fold(v[0], c);
-    }
+    if (how != FULL) v[0] = ifma_fold(v[0], c);
+    if (how == FOLDED && levels == 3) v[1] = ifma_fold(v[1], c);
 }
 
 /* top = 1: the last of all passes */
@@ -303,7 +307,11 @@ IFMA_INLINE void back_pass(uint64_t *x, size_t points, const uint64_t *w, size_t
         load(v, x + j, step, 1 << levels);
 #pragma GCC unroll 3
         for (int level = levels - 1; level >= top; level--) back_between(v, w, index, level, levels, c, how);
-        back_end(v, w, levels, top, c, how);
+        if (top) {
+            back_top(v, w, levels, c, how);
+        } else {
+            fold_sums(v, levels, c, how);
+        }
         store(x + j, v, step, 1 << levels);
     }
 }
@@ -320,7 +328,7 @@ IFMA_INLINE void back_first(uint64_t *x, const uint64_t *w, const int count, con
     }
 #pragma GCC unroll 2
     for (int i = 0; i < count; i++) {
-        if (how == LAZY) v[8 * i] = ifma_fold(v[8 * i], c);
+        fold_sums(v + 8 * i, 3, c, how);
         transpose(v + 8 * i);
     }
 #pragma GCC unroll 3
@@ -329,7 +337,13 @@ IFMA_INLINE void back_first(uint64_t *x, const uint64_t *w, const int count, con
         for (int i = 0; i < count; i++) back_between(v + 8 * i, w + BLOCK_WORDS * i, 1, level, 3, c, how);
     }
 #pragma GCC unroll 2
-    for (int i = 0; i < count; i++) back_end(v + 8 * i, w + BLOCK_WORDS * i, 3, top, c, how);
+    for (int i = 0; i < count; i++) {
+        if (top) {
+            back_top(v + 8 * i, w, 3, c, how);
+        } else {
+            fold_sums(v + 8 * i, 3, c, how);
+        }
+    }
     store(x, v, LANES, 8 * count);
 }
 
@@ -341,22 +355,25 @@ static const signed char BACK_LEVELS[] = {0, 1, 2, 3, 2, 2, 3, 2, 2, 3, 2, 2};
 
 static uint64_t bits_set(size_t i) { return (uint64_t)__builtin_popcountll(i); }
 
-/* Lifts of the x of block i below a pass of `levels`: their lowest becomes 2 * 6 p. */
-static uint64_t last_lift(size_t i, int levels, uint64_t p) { return 2 * (LAST + bits_set(i) - (uint64_t)levels) * p; }
+/* What lifts the x of a pass of `levels` from `lower` p to 2 levels p; when they are reduced first, from 0. */
+static uint64_t lift_of(int levels, uint64_t lower, uint64_t p, mode how) { return (2 * (uint64_t)levels - (how == LAZY ? lower : 0)) * p; }
+
+/* In p, below which nothing in block i is that a pass of `levels` leaves */
+static uint64_t lower_of(int levels, size_t i) { return 2 * ((uint64_t)levels - bits_set(i)); }
 
 #define TRANSFORMS(NAME, HOW)                                                                                                              \
     IFMA_TARGET static void NAME##_last(uint64_t *x, const uint64_t *w, int levels, const rns_table *t)                                    \
     {                                                                                                                                      \
         const ifma_prime c = prime_of(t);                                                                                                  \
         for (size_t i = 0; i < (size_t)1 << levels; i += 2) {                                                                              \
-            const uint64_t lifts[2] = {last_lift(i, levels, t->p), last_lift(i + 1, levels, t->p)};                                        \
+            const uint64_t lifts[2] = {lift_of(LAST, lower_of(levels, i), t->p, HOW), lift_of(LAST, lower_of(levels, i + 1), t->p, HOW)};   \
             last(x + POINTS * i, w + BLOCK_WORDS * i, lifts, 2, &c, HOW);                                                                  \
         }                                                                                                                                  \
     }                                                                                                                                      \
     IFMA_TARGET static void NAME##_last_alone(uint64_t *x, const rns_table *t)                                                             \
     {                                                                                                                                      \
         const ifma_prime c = prime_of(t);                                                                                                  \
-        const uint64_t lift = last_lift(0, 0, t->p);                                                                                       \
+        const uint64_t lift = lift_of(LAST, 0, t->p, HOW);                                                                                 \
         last(x, t->twiddles + 2, &lift, 1, &c, HOW);                                                                                       \
     }                                                                                                                                      \
     IFMA_TARGET static void NAME##_pass(uint64_t *x, size_t points, size_t index, uint64_t lift, int levels, const rns_table *t)           \
@@ -369,7 +386,7 @@ static uint64_t last_lift(size_t i, int levels, uint64_t p) { return 2 * (LAST +
         default: pass(x, points, t->twiddles, index, lift, 4, &c, HOW); return;                                                            \
         }                                                                                                                                  \
     }                                                                                                                                      \
-    /* Block number `index` - 2^k of 2^k; its values are no less than `lower`. */                                                          \
+    /* Block number `index` - 2^k of 2^k; its values are no less than `lower` p. */                                                        \
     static void NAME##_forward(uint64_t *x, int log_points, const rns_table *t, size_t index, uint64_t lower)                              \
     {                                                                                                                                      \
         const int levels = FORWARD_LEVELS[log_points - LAST], rest = log_points - levels;                                                  \
@@ -377,15 +394,14 @@ static uint64_t last_lift(size_t i, int levels, uint64_t p) { return 2 * (LAST +
             NAME##_last_alone(x, t);                                                                                                       \
             return;                                                                                                                        \
         }                                                                                                                                  \
-        NAME##_pass(x, (size_t)1 << log_points, index, 2 * (uint64_t)levels * t->p - lower, levels, t);                                    \
+        NAME##_pass(x, (size_t)1 << log_points, index, lift_of(levels, lower, t->p, HOW), levels, t);                                       \
         if (rest == LAST) {                                                                                                                \
             const size_t block = (index << levels) - blocks_of(t);                                                                         \
             NAME##_last(x, t->twiddles + 2 * blocks_of(t) + BLOCK_WORDS * block, levels, t);                                               \
             return;                                                                                                                        \
         }                                                                                                                                  \
         for (size_t i = 0; i < (size_t)1 << levels; i++) {                                                                                 \
-            const uint64_t lowest = 2 * ((uint64_t)levels - bits_set(i)) * t->p;                                                           \
-            NAME##_forward(x + (i << rest), rest, t, (index << levels) + i, lowest);                                                       \
+            NAME##_forward(x + (i << rest), rest, t, (index << levels) + i, lower_of(levels, i));                                          \
         }                                                                                                                                  \
     }                                                                                                                                      \
     IFMA_TARGET static void NAME##_back_first(uint64_t *x, const uint64_t *w, size_t blocks, const rns_table *t)                           \
@@ -421,6 +437,7 @@ static uint64_t last_lift(size_t i, int levels, uint64_t p) { return 2 * (LAST +
     }
 
 TRANSFORMS(lazy, LAZY)
+TRANSFORMS(folded, FOLDED)
 TRANSFORMS(full, FULL)
 
 void ntt_forward_avx512ifma(uint64_t *x, const rns_table *t)
@@ -429,6 +446,8 @@ void ntt_forward_avx512ifma(uint64_t *x, const rns_table *t)
         ntt_forward_portable(x, t);
     } else if (t->bits <= LAZY_BITS) {
         lazy_forward(x, t->log_n, t, 1, 0);
+    } else if (t->bits <= FOLDED_BITS) {
+        folded_forward(x, t->log_n, t, 1, 0);
     } else {
         full_forward(x, t->log_n, t, 1, 0);
     }
@@ -440,6 +459,8 @@ void ntt_inverse_avx512ifma(uint64_t *x, const rns_table *t)
         ntt_inverse_portable(x, t);
     } else if (t->bits <= LAZY_BITS) {
         lazy_back(x, t->log_n, t, 1);
+    } else if (t->bits <= FOLDED_BITS) {
+        folded_back(x, t->log_n, t, 1);
     } else {
         full_back(x, t->log_n, t, 1);
     }

@@ -13,6 +13,8 @@ typedef struct {
     uint64_t w, quotient;
 } twiddle;
 
+enum { MATRIX = 64 }; /* words of an 8 x 8 matrix */
+
 size_t ntt_words_portable(const rns_table *t) { return 4 * t->n; }
 
 static twiddle make(uint64_t w, uint64_t p) { return (twiddle){w, shoup_quotient(w, p)}; }
@@ -64,7 +66,9 @@ static void forward_two(uint64_t *x, const twiddle *w, size_t blocks, size_t n, 
 /* Rows and columns of an 8 x 8 matrix change places: the order of values inside a block of 64. */
 INLINE void transpose(uint64_t *x)
 {
+#pragma GCC unroll 8
     for (int row = 0; row < 8; row++) {
+#pragma GCC unroll 8
         for (int column = row + 1; column < 8; column++) {
             const uint64_t above = x[8 * row + column];
             x[8 * row + column] = x[8 * column + row];
@@ -73,19 +77,17 @@ INLINE void transpose(uint64_t *x)
     }
 }
 
-static void transpose_blocks(uint64_t *x, size_t n)
-{
-    for (size_t i = 0; i + 64 <= n; i += 64) transpose(x + i);
-}
-
 void ntt_forward_portable(uint64_t *x, const rns_table *t)
 {
     const twiddle *const w = (const twiddle *)t->twiddles;
     const int odd = t->log_n & 1;
     if (odd) forward_one(x, w[1], t->n / 2, t->p);
     for (size_t blocks = odd ? 2 : 1; blocks < t->n; blocks *= 4) forward_two(x, w, blocks, t->n, t->p);
-    for (size_t j = 0; j < t->n; j++) x[j] = barrett_reduce(x[j], t->p, t->barrett);
-    transpose_blocks(x, t->n);
+    for (size_t i = 0; i < t->n; i += MATRIX) {
+        const size_t end = t->n < MATRIX ? t->n : i + MATRIX;
+        for (size_t j = i; j < end; j++) x[j] = barrett_reduce(x[j], t->p, t->barrett);
+        if (t->n >= MATRIX) transpose(x + i);
+    }
 }
 
 /* (x, y) -> (x + y, w (x - y)), y <= offset, offset a multiple of p */
@@ -96,12 +98,11 @@ INLINE void inverse_butterfly(uint64_t *x, uint64_t *y, twiddle w, uint64_t offs
     *x = sum;
 }
 
-/* Levels of 2^(k + 1) and 2^k blocks, blocks = 2^k. */
-static void inverse_two(uint64_t *x, const twiddle *w, size_t blocks, size_t n, uint64_t offset, uint64_t p)
+/* Two levels of `count` blocks of four quarters; of the upper level the first has the factor w[index]. */
+INLINE void inverse_two(uint64_t *x, const twiddle *w, size_t index, size_t count, size_t quarter, uint64_t offset, uint64_t p)
 {
-    const size_t quarter = n / blocks / 4;
-    for (size_t i = 0; i < blocks; i++) {
-        const twiddle last = w[blocks + i], left = w[2 * (blocks + i)], right = w[2 * (blocks + i) + 1];
+    for (size_t i = 0; i < count; i++) {
+        const twiddle last = w[index + i], left = w[2 * (index + i)], right = w[2 * (index + i) + 1];
         uint64_t *const a = x + 4 * quarter * i, *const b = a + quarter, *const c = b + quarter, *const d = c + quarter;
         for (size_t j = 0; j < quarter; j++) {
             inverse_butterfly(a + j, b + j, left, offset, p);
@@ -109,6 +110,19 @@ static void inverse_two(uint64_t *x, const twiddle *w, size_t blocks, size_t n, 
             inverse_butterfly(a + j, c + j, last, 2 * offset, p);
             inverse_butterfly(b + j, d + j, last, 2 * offset, p);
         }
+    }
+}
+
+/* The first two levels. */
+static void inverse_first(uint64_t *x, const twiddle *w, size_t n, uint64_t offset, uint64_t p)
+{
+    if (n < MATRIX) {
+        inverse_two(x, w, n / 4, n / 4, 1, offset, p);
+        return;
+    }
+    for (size_t i = 0; i < n; i += MATRIX) {
+        transpose(x + i);
+        inverse_two(x + i, w, (n + i) / 4, MATRIX / 4, 1, offset, p);
     }
 }
 
@@ -139,10 +153,11 @@ void ntt_inverse_portable(uint64_t *x, const rns_table *t)
 {
     const twiddle *const w = (const twiddle *)t->twiddles + t->n;
     uint64_t offset = (((uint64_t)1 << 50) / t->p + 1) * t->p;
-    int levels = 0, since = 0;
-    transpose_blocks(x, t->n);
-    for (size_t blocks = t->n / 4; levels + 2 < t->log_n; blocks /= 4) {
-        inverse_two(x, w, blocks, t->n, offset, t->p);
+    int levels = 2, since = 2;
+    inverse_first(x, w, t->n, offset, t->p);
+    offset *= 4;
+    for (size_t blocks = t->n / 16; levels + 2 < t->log_n; blocks /= 4) {
+        inverse_two(x, w, blocks, blocks, t->n / blocks / 4, offset, t->p);
         levels += 2, since += 2, offset *= 4;
         if (since == 6) {
             reduce_sums(x, levels, t);

@@ -137,11 +137,11 @@ void rns_automorphism(uint64_t *out, const uint64_t *in, const uint32_t *permuta
 
 int rns_check(const uint64_t *in, const rns_table *const *basis, size_t limbs)
 {
-    uint64_t beyond = 0;
+    uint64_t beyond = 0; /* top bit: some x was 2^63 or more, or p - 1 - x negative */
     for (size_t i = 0; i < limbs; i++) {
-        const uint64_t p = basis[i]->p;
+        const uint64_t most = basis[i]->p - 1;
         const size_t n = basis[i]->n;
-        for (size_t k = 0; k < n; k++) beyond |= in[i * n + k] >= p;
+        for (size_t k = 0; k < n; k++) beyond |= in[i * n + k] | (most - in[i * n + k]);
     }
-    return beyond == 0;
+    return beyond >> 63 == 0;
 }
