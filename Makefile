@@ -7,7 +7,7 @@ PROTOS := $(wildcard proto/engine/wire/v1/*.proto)
 KERNELS := $(wildcard native/src/*.c native/src/*.h native/src/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-peers demo test test-fast lint format bench proto kernels clean
+.PHONY: help setup setup-peers demo test test-fast lint format bench proto kernels wheels sbom clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,12 @@ bench: setup ## measure on this machine (more: `unseen bench --help`)
 
 proto: setup ## regenerate engine/wire from proto/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
+
+wheels: setup ## dist/wheels: everything that a machine without internet needs to install a party
+	@$(BIN)/python -m pip wheel --quiet --wheel-dir dist/wheels '.[party]'
+
+sbom: setup ## dist/sbom.cdx.json: what a party's installation consists of (CycloneDX)
+	@$(BIN)/python packaging/sbom.py dist/sbom.cdx.json
 
 clean: ## remove what can be made again
 	rm -rf $(VENV) build dist *.egg-info native/_kernels* native/.built
