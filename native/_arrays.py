@@ -68,7 +68,7 @@ def pointer(a: np.ndarray, ctype: str = "uint64_t[]") -> Any:
 
 def contiguous(a: np.ndarray) -> np.ndarray:
     """a, or a copy of it that C can walk through: contiguous and aligned."""
-    return np.require(a, requirements=["C", "A"])
+    return a if a.flags.c_contiguous and a.flags.aligned else np.require(a, requirements=["C", "A"])
 
 
 def _whole_elements(a: Words) -> Words:
@@ -79,6 +79,8 @@ def _whole_elements(a: Words) -> Words:
 
 
 def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(shapes)) == 1:
+        return shapes[0]  # a third of what the next line takes
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:

@@ -179,14 +179,17 @@ def _output(out: Words | None, shape: tuple[int, ...], basis: Basis, operands: I
     if words.shape != shape:
         raise KernelInputError(f"out must have shape {shape}, not {words.shape}")
     for a in operands:
-        whole = a.shape == words.shape and a.ctypes.data == words.ctypes.data and a.flags.c_contiguous
-        if not whole and np.may_share_memory(a, words):
-            raise KernelInputError("out overlaps an operand in part")
+        if a is not words and np.may_share_memory(a, words):
+            whole = a.shape == words.shape and a.ctypes.data == words.ctypes.data and a.flags.c_contiguous
+            if not whole:
+                raise KernelInputError("out overlaps an operand in part")
     return words
 
 
 def _offsets(a: np.ndarray, leading: tuple[int, ...], axes: int) -> list[int]:
     """For each index of `leading`, where that polynomial of a (contiguous, to be broadcast) begins, in items."""
+    if not leading:
+        return [0]
     own = a.shape[: a.ndim - axes]
     if own == leading:
         step = math.prod(a.shape[a.ndim - axes :])
