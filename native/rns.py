@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -186,26 +187,27 @@ def _output(out: Words | None, shape: tuple[int, ...], basis: Basis, operands: I
     return words
 
 
-def _offsets(a: np.ndarray, leading: tuple[int, ...], axes: int) -> list[int]:
+def _offsets(a: np.ndarray, leading: tuple[int, ...], axes: int = 2) -> Iterable[int]:
     """For each index of `leading`, where that polynomial of a (contiguous, to be broadcast) begins, in items."""
     if not leading:
-        return [0]
-    own = a.shape[: a.ndim - axes]
+        return (0,)
+    own, step = a.shape[: a.ndim - axes], math.prod(a.shape[a.ndim - axes :])
     if own == leading:
-        step = math.prod(a.shape[a.ndim - axes :])
-        return list(range(0, step * math.prod(leading), step)) if step else []
-    places = np.arange(math.prod(own)).reshape(own) * math.prod(a.shape[a.ndim - axes :])
-    return [int(place) for place in np.broadcast_to(places, leading).ravel()]
+        return range(0, a.size, step)
+    return map(int, np.broadcast_to(np.arange(0, a.size, step).reshape(own), leading).flat)
 
 
 def _elementwise(kernel: Any, out: Words | None, basis: Basis, *operands: Words, leading: tuple[int, ...] = ()) -> Words:
     """kernel on every polynomial; the result has at least the given leading axes."""
     sources = [contiguous(checked_polynomial(a, basis)) for a in operands]
-    leading = broadcast_shape(leading, *(a.shape[:-2] for a in sources))
+    shapes = {leading, *(a.shape[:-2] for a in sources)}
+    shapes.discard(())
+    if shapes:
+        (leading,) = shapes if len(shapes) == 1 else (broadcast_shape(*shapes),)
     result = _output(out, (*leading, len(basis), basis.degree), basis, sources)
-    to, froms = pointer(result), [pointer(a) for a in sources]
-    for at, *places in zip(*(_offsets(a, leading, 2) for a in (result, *sources)), strict=True):
-        kernel(to + at, *(a + place for a, place in zip(froms, places, strict=True)), basis.handle, len(basis))
+    handle, limbs, cells = basis.handle, len(basis), [pointer(a) for a in (result, *sources)]
+    for places in zip(*(_offsets(a, leading) for a in (result, *sources)), strict=True):
+        kernel(*map(operator.add, cells, places), handle, limbs)
     return result
 
 
@@ -215,7 +217,7 @@ def _elementwise(kernel: Any, out: Words | None, basis: Basis, *operands: Words,
 def _transform(kernel: Any, x: Words, basis: Basis) -> Words:
     words = _in_place(x, basis)
     at = pointer(words)
-    for place in _offsets(words, words.shape[:-2], 2):
+    for place in _offsets(words, words.shape[:-2]):
         kernel(at + place, basis.handle, len(basis))
     return x
 
@@ -226,7 +228,7 @@ def forward(x: Words, basis: Basis) -> Words:
 
 
 def inverse(x: Words, basis: Basis) -> Words:
-    """Values at the odd powers of psi, anything below 2^50, to coefficients, in place; returns x."""
+    """Values at the odd powers of psi, anything below 2p, to coefficients, in place; returns x."""
     return _transform(lib.rns_inverse, x, basis)
 
 
@@ -326,7 +328,7 @@ def _residues(kernel: Any, ctype: str, values: np.ndarray, basis: Basis, out: Wo
     leading = source.shape[:-1]
     result = _output(out, (*leading, len(basis), basis.degree), basis, [source])
     to, at = pointer(result), pointer(source, ctype)
-    for place, start in zip(_offsets(result, leading, 2), _offsets(source, leading, 1), strict=True):
+    for place, start in zip(_offsets(result, leading), _offsets(source, leading, 1), strict=True):
         kernel(to + place, at + start, basis.handle, len(basis))
     return result
 
@@ -348,7 +350,7 @@ def check(x: Words, basis: Basis) -> Words:
     """x, when every residue is below its prime; else KernelInputError. Takes data that are public to this process."""
     source = contiguous(checked_polynomial(x, basis))
     at = pointer(source)
-    for place in _offsets(source, source.shape[:-2], 2):
+    for place in _offsets(source, source.shape[:-2]):
         if not lib.rns_check(at + place, basis.handle, len(basis)):
             raise KernelInputError("a residue is not below its prime")
     return x
