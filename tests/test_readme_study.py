@@ -160,6 +160,7 @@ def test_the_chapter_leads_from_nothing_to_a_first_joint_result(machines: Machin
     assert "age" in outputs[-1]
     _check_against_the_pooled_rows(machines)
     _check_that_keys_stayed_where_they_were_made(machines)
+    _check_that_what_is_kept_is_documented(machines.folder("um") / "um" / "state")
     assert machines.stop() == [0, 0, 0]
 
 
@@ -182,6 +183,15 @@ def _check_that_keys_stayed_where_they_were_made(machines: Machines) -> None:
                 if file.is_file() and secret in file.read_bytes()
             }
             assert holders == {owner}
+
+
+def _check_that_what_is_kept_is_documented(state: Path) -> None:
+    """docs/data-protection.md names every file that a job leaves behind."""
+    text = (ROOT / "docs" / "data-protection.md").read_text()
+    files = [path for path in state.rglob("*") if not path.is_dir()]
+    assert len(files) >= 8
+    for path in files:
+        assert path.name in text, path.name
 
 
 def _listen_on_loopback_only(config: Path) -> None:
