@@ -148,7 +148,7 @@ def _open_declared(mpc: Plaintext, stage: Stage, step: Step) -> dict[str, np.nda
     gate.check_declared(stage, step)
     for name in stage.stops:
         if _opened(mpc, Output(name, (), "flag", frac=0), step.stops[name]):
-            raise NotEstimable(STOPS[name])
+            raise RefusedByDisclosureRules if name == "refused" else NotEstimable(STOPS[name])
     controls = {name: _opened(mpc, Output(name, (), "flag", frac=0), step.controls[name]) for name in stage.controls}
     return controls | {output.name: _opened(mpc, output, step.opened[output.name]) for output in stage.opened}
 

@@ -3,8 +3,9 @@
 X = M^-1 comes from protocols/numeric/solve.py; one step of iterative refinement, gamma += X (b - M gamma), removes what
 truncation left; X_FRAC bits of X are enough for that step. Whatever does not need another's result shares its round:
 
-    X [b, I, t]                gamma, X at X_FRAC bits, and X t
+    X [b, I, t, S]             gamma, X at X_FRAC bits, X t, and X S
     [M; t'] [gamma, M, X t]    M gamma, |M|^2 as the trace of M M, and t'X t
+    powers of X S              for the leverage rule: leverage.py
     [X; gamma'] [r, X, b + r]  with r = b - M gamma: the refinement, |X|^2 as the trace of X X, and gamma'(2b - M gamma)
     signs                      of the edges less gamma, of the inverse's margin, and what the caller asks of the residuals
     products                   for the clamp of gamma, |M|^2 |X|^2, t'X at X_FRAC bits, and the caller's own
@@ -23,6 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.analyses import leverage
 from engine.analyses.bits import flat
 from engine.analyses.regression import GAMMA_LIMIT, X_FRAC, tight_inverse
 from protocols.engine import LARGE_FRAC, Engine, Secret
@@ -45,6 +47,7 @@ class Fit:
     failures: Secret
     rss: Secret  # y'y - gamma'(2b - M gamma), ()
     below: Secret  # [rss < threshold] for each of the caller's
+    influential: Secret  # (2,) 0/1 values, one of which is 1 where somebody's leverage may be too large
     condition: Secret  # (|M|_F |X|_F)^2 at X_FRAC bits, ()
     narrow: Secret  # X at X_FRAC bits
     row: Secret  # t'X at X_FRAC bits, (1, d)
@@ -59,6 +62,7 @@ class Beside:
     t: np.ndarray  # public, |t| <= 1 in the Euclidean norm
     factors: tuple[Secret, Secret]  # (k,) at 64 bits, within 1: their products
     thresholds: np.ndarray  # public: which of them rss is below
+    influential: Secret  # S of leverage.py (d, d), in the unit of M
 
 
 def fit(mpc: Engine, M: Secret, b: Secret, yy: Secret, beside: Beside) -> Fit:
@@ -66,7 +70,8 @@ def fit(mpc: Engine, M: Secret, b: Secret, yy: Secret, beside: Beside) -> Fit:
     d = M.shape[0]
     X, margin = inverse_and_margin(mpc, M, trace_bound=d)
     X = tight_inverse(mpc, X)
-    gamma, narrow, Xt = _first(mpc, X, b, beside.t)
+    gamma, narrow, Xt, XS = _first(mpc, X, b, beside.t, beside.influential)
+    excess = leverage.excess(mpc, XS)
     residual, norm_of_M, quadratic = _second(mpc, M, b, beside.t, gamma, Xt)
     correction, norm_of_X, explained = _third(mpc, X, narrow, gamma, b, residual)
     rss = yy - explained
@@ -75,7 +80,7 @@ def fit(mpc: Engine, M: Secret, b: Secret, yy: Secret, beside: Beside) -> Fit:
     units = replace(refined, frac=0)
     to_edges = mpc.stack([edge - units, -edge - units])
     over_thresholds = replace(_repeated(mpc, rss, len(beside.thresholds)) - beside.thresholds, frac=0)
-    signs = mpc.is_negative(mpc.concat([to_edges[0], -to_edges[1], mpc.reshape(margin, (1,)), over_thresholds]))
+    signs = mpc.is_negative(mpc.concat([to_edges[0], -to_edges[1], mpc.reshape(margin, (1,)), excess, over_thresholds]))
     # every pair in one product: bits at 64 fractional bits, |X|^2 relabelled, and X t times 2^(X_FRAC - 64)
     shrink = replace(mpc.constant(np.full(d, 1 << X_FRAC), frac=0), frac=LARGE_FRAC)
     pairs = [
@@ -93,7 +98,8 @@ def fit(mpc: Engine, M: Secret, b: Secret, yy: Secret, beside: Beside) -> Fit:
         gamma=mpc.reshape(clamped, (d, 1)),
         failures=signs[: 2 * d + 1],
         rss=rss,
-        below=signs[2 * d + 1 :],
+        influential=signs[2 * d + 1 : 2 * d + 3],
+        below=signs[2 * d + 3 :],
         condition=mpc.rescale_up(replace(products[3 * d], frac=NORM_FRAC), X_FRAC),
         narrow=narrow,
         row=mpc.reshape(row, (1, d)),
@@ -106,13 +112,14 @@ def _repeated(mpc: Engine, x: Secret, times: int) -> Secret:
     return mpc.reshape(x, (1,))[np.zeros(times, dtype=np.int64)]
 
 
-def _first(mpc: Engine, X: Secret, b: Secret, t: np.ndarray) -> tuple[Secret, Secret, Secret]:
-    """(X b, X at X_FRAC bits, X t)."""
+def _first(mpc: Engine, X: Secret, b: Secret, t: np.ndarray, S: Secret) -> tuple[Secret, Secret, Secret, Secret]:
+    """(X b, X at X_FRAC bits, X t, X S)."""
     d, dropped = X.shape[0], LARGE_FRAC - X_FRAC
     scaled_identity = replace(mpc.constant(np.eye(d, dtype=np.int64) << X_FRAC, frac=0), frac=LARGE_FRAC)
-    found = X @ mpc.concat([b, scaled_identity, mpc.constant(t[:, None])], axis=1)
-    narrow = mpc.bounded(replace(found[:, 1:-1], frac=X_FRAC), (X.bound >> dropped) + 4, "X, truncated")
-    return _damped(mpc, found[:, :1]), narrow, mpc.bounded(found[:, -1:], X.bound + 4, "|t| <= 1 in the Euclidean norm")
+    found = X @ mpc.concat([b, scaled_identity, mpc.constant(t[:, None]), S], axis=1)
+    narrow = mpc.bounded(replace(found[:, 1 : d + 1], frac=X_FRAC), (X.bound >> dropped) + 4, "X, truncated")
+    Xt = mpc.bounded(found[:, d + 1 : d + 2], X.bound + 4, "|t| <= 1 in the Euclidean norm")
+    return _damped(mpc, found[:, :1]), narrow, Xt, found[:, d + 2 :]
 
 
 def _second(mpc: Engine, M: Secret, b: Secret, t: np.ndarray, gamma: Secret, Xt: Secret) -> tuple[Secret, Secret, Secret]:

@@ -1,11 +1,12 @@
 """Ordinary least squares. One stage: every hospital contributes sums of products, JOINT solves the normal equations.
 
-LOCAL    Z'Z, Z'y, y'y of the scaled columns; for robust covariances also the fourth-order sums of moments.PairSums
+LOCAL    Z'Z, Z'y, y'y of the scaled columns; what people of high leverage make of Z'Z (leverage.py); for robust covariances
+         also the fourth-order sums of moments.PairSums
 JOINT    gamma = (Z'Z)^-1 Z'y, residual and total sums of squares, (Z'Z)^-1 or the sandwich, a condition number
 RESULT   everything else, with statsmodels' definitions
 
 Everything is computed divided by n (times the public power of two N / P, see normalise.py). Leaks: the outputs.
-Rounds (replicated): 43 at 20 columns with vcov="model", of which the inverse takes 27; the gate adds 11; robust covariances 17.
+Rounds (replicated): 48 at 20 columns with vcov="model", of which the inverse takes 27; the gate adds 11; robust covariances 17.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import numpy as np
 
 from engine.analyses import least_squares, linear_result, sandwich
 from engine.analyses.base import Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
-from engine.analyses.bits import any_of, power_of_bits
+from engine.analyses.bits import flat, negation, power_of_bits
+from engine.analyses.leverage import Influential
 from engine.analyses.moments import PairSums, ProductSums, Symmetric, with_constant
 from engine.analyses.normalise import declare_count, declare_sum, scaled, secret_factor_and_empty
 from engine.analyses.question import Limits, Question
 from engine.analyses.regression import MOST_ROWS_OF_A_PERSON, X_FRAC, Model
+from engine.analyses.sums import DoubleDouble
 from engine.data.rows import Rows
 from engine.dictionary import Dictionary
 from engine.errors import DataError
@@ -59,12 +62,13 @@ class OLS:
 
     def stage(self, state: State) -> Stage:
         r = self.model.rows_log2
-        contributed = [declare_count("n", (), r), declare_sum("moments", (self._moments.entries,), r)]
+        influential = declare_sum("influential", (Symmetric(self.model.size).entries,), r)
+        contributed = [declare_count("n", (), r), declare_sum("moments", (self._moments.entries,), r), influential]
         if len(self.model.droppable):
             contributed.append(declare_count("present", (len(self.model.droppable),), r))
         if self._robust:
             contributed.append(self._declare_pairs())
-        return Stage("sums", tuple(contributed), stops=("singular",), outputs=self.plan.outputs)
+        return Stage("sums", tuple(contributed), stops=("refused", "singular"), outputs=self.plan.outputs)
 
     def _declare_pairs(self) -> Declared:
         vcov = self.model.vcov
@@ -76,7 +80,8 @@ class OLS:
     def local(self, rows: Rows, state: State) -> Statistics:
         model, width = self.model, self.model.size + 2
         n, present = 0, np.zeros(len(model.droppable), np.int64)
-        moments, pairs = ProductSums(width), PairSums(width)
+        moments, pairs, influential = ProductSums(width), PairSums(width), Influential()
+        design = slice(1, model.size + 1), slice(1, model.size + 1)
         for batch in rows:
             if not len(batch):
                 continue
@@ -85,10 +90,13 @@ class OLS:
             n += len(batch)
             present += model.present(z)
             moments.add(v)
+            influential.add(z, batch.persons, moments.total().high[design])
             if self._robust:
                 pairs.add(v, model.persons(batch))
         rest = slice(1, None)
         statistics: dict[str, Statistic] = {"n": np.asarray(n), "moments": self._moments.vector(moments.total().at((rest, rest)))}
+        S = influential.total(model.size)
+        statistics["influential"] = Symmetric(model.size).vector(DoubleDouble(S, np.zeros_like(S)))
         if len(model.droppable):
             statistics["present"] = present
         if self._robust:
@@ -102,9 +110,11 @@ class OLS:
     def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
         model, d = self.model, self.model.size
         power, absent = secret_factor_and_empty(mpc, totals["n"], totals.get("present"), model.rows_log2)
-        products = self._moments.full(mpc, scaled(mpc, totals["moments"], power, model.rows_log2))
+        sums = scaled(mpc, mpc.concat([totals["moments"], totals["influential"]]), power, model.rows_log2)
+        products = self._moments.full(mpc, sums[: self._moments.entries])
+        S = Symmetric(d).full(mpc, sums[self._moments.entries :])
         M, b, yy = model.with_absent(mpc, products[:d, :d], absent), products[:d, d:], products[d, d]
-        fit = least_squares.fit(mpc, M, b, yy, self._beside(mpc, products, b, yy))
+        fit = least_squares.fit(mpc, M, b, yy, self._beside(mpc, products, b, yy, S))
         gamma = fit.gamma
         stops, spread = [fit.failures], self._model_spread(mpc, fit)
         if self._robust:
@@ -122,9 +132,12 @@ class OLS:
             **spread,
             **({"absent": absent} if absent is not None else {}),
         }
-        return Step(stops={"singular": any_of(mpc, stops)}, outputs=outputs)
+        ends = mpc.is_negative(_less_than_one(mpc, fit.influential, stops))
+        singular, influential = negation(mpc, ends[0]), negation(mpc, ends[1])
+        refused = mpc.mul(influential, negation(mpc, singular))  # what is not determined has no leverages to speak of
+        return Step(stops={"refused": mpc.bounded(refused, 1, "a product of bits"), "singular": singular}, outputs=outputs)
 
-    def _beside(self, mpc: Engine, products: Secret, b: Secret, yy: Secret) -> least_squares.Beside:
+    def _beside(self, mpc: Engine, products: Secret, b: Secret, yy: Secret, S: Secret) -> least_squares.Beside:
         """The formula's intercept row, the factors of n y'y and (sum y)^2 in a model with a constant, the unit of robust sums."""
         intercept, constant = self.model.design.intercept, self.model.constant_columns
         t = np.zeros(self.model.size) if intercept is None else self.model.intercept_row[0]
@@ -132,7 +145,7 @@ class OLS:
         n, y = (mpc.bounded(each, PEAK, "n P <= N and |y| <= 1") for each in (n, y))
         used = slice(None if len(constant) else 0)
         thresholds = sandwich.THRESHOLDS if self._robust else np.empty(0)
-        return least_squares.Beside(t, (mpc.stack([n, y])[used], mpc.stack([yy, y])[used]), thresholds)
+        return least_squares.Beside(t, (mpc.stack([n, y])[used], mpc.stack([yy, y])[used]), thresholds, S)
 
     def _rows(self, mpc: Engine, fit: least_squares.Fit) -> Secret:
         """regression.Model.reported_rows from what the fit has brought."""
@@ -159,6 +172,12 @@ class OLS:
 
     def result(self, opened: Opened) -> OLSResult:
         return linear_result.make(self.model, opened)
+
+
+def _less_than_one(mpc: Engine, influential: Secret, stops: list[Secret]) -> Secret:
+    """(2,), negative where no stop is 1, and where nobody is influential."""
+    sums = [mpc.sum(mpc.concat([flat(mpc, bit) for bit in bits])) for bits in (stops, [influential])]
+    return mpc.stack(sums) - 1
 
 
 def _outputs(model: Model) -> tuple[Output, ...]:

@@ -29,11 +29,12 @@ def design(kind: str, rng: np.random.Generator) -> np.ndarray:
     return z
 
 
-def solved(z: np.ndarray, y: np.ndarray, error: int) -> least_squares.Fit:
+def solved(z: np.ndarray, y: np.ndarray, error: int, people: int = N) -> least_squares.Fit:
     mpc, d = Worst(error), z.shape[1]
     M, b, yy = (mpc.constant(np.asarray(value)) for value in (z.T @ z / N, (z.T @ y / N)[:, None], y @ y / N))
     one = mpc.constant(np.ones(1))
-    return least_squares.fit(mpc, M, b, yy, Beside(np.eye(d)[0], (one, one), np.array([0.5, 1e-9])))
+    S = mpc.constant(z[:people].T @ z[:people] / N)
+    return least_squares.fit(mpc, M, b, yy, Beside(np.eye(d)[0], (one, one), np.array([0.5, 1e-9]), S))
 
 
 def real(x: Secret) -> np.ndarray:
@@ -42,10 +43,11 @@ def real(x: Secret) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["usual", "collinear", "nearly", "empty", "narrow"])
 @pytest.mark.parametrize("error", [-2, 0, 2])
-def test_stated_bounds_hold(kind: str, error: int) -> None:
+@pytest.mark.parametrize("people", [N, 20])
+def test_stated_bounds_hold(kind: str, error: int, people: int) -> None:
     rng = np.random.default_rng(5)
     z = design(kind, rng)
-    fit = solved(z, np.sign(z[:, 1] + 0.1), error)  # Worst raises where a bound stated on the way is broken
+    fit = solved(z, np.sign(z[:, 1] + 0.1), error, people)  # Worst raises where a bound stated on the way is broken
     for each in (fit.gamma, fit.rss, fit.condition, fit.narrow, fit.row, fit.quadratic):
         assert max(map(abs, np.ravel(native.to_ints(each.data.value)))) <= each.bound
     assert real(fit.failures).any() == (kind in ("collinear", "nearly", "empty"))
@@ -70,3 +72,5 @@ def test_everything_at_once_is_what_it_is_alone(error: int) -> None:
     np.testing.assert_allclose(real(fit.condition), (np.linalg.norm(M) * np.linalg.norm(X)) ** 2, rtol=1e-8)
     np.testing.assert_allclose(real(fit.products), [1.0])
     assert not real(fit.failures).any()
+    assert real(fit.influential).tolist() == [0, 1]  # everybody is in S
+    assert not real(solved(z, y, error, people=60).influential).any()
