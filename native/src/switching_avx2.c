@@ -57,6 +57,7 @@ FOR_ISA INLINE words as_words(factor x)
 
 FOR_ISA INLINE factor take(const uint64_t *at) { return as_double(load(at)); }
 FOR_ISA INLINE factor every(uint64_t x) { return _mm256_set1_pd((double)x); }
+FOR_ISA INLINE factor as_factor(words x) { return as_double(x); }
 
 FOR_ISA INLINE prime prime_of(const switch_modulus *m) { return (prime){_mm256_set1_pd((double)m->p), _mm256_set1_pd(m->reciprocal)}; }
 FOR_ISA INLINE wraps wraps_of(const switch_target *target) { return every(target->wrap); }
@@ -92,11 +93,7 @@ FOR_ISA INLINE words canonical(sum s, prime p, int corrections)
 
 FOR_ISA INLINE words below_50(sum s, prime p) { return canonical(s, p, 1); }
 
-FOR_ISA INLINE factor enter(factor x, prime p)
-{
-    (void)p;
-    return x;
-}
+FOR_ISA INLINE factor scaled(factor x, factor c, prime p) { return sum_add(sum_zero(p), x, c, p); }
 
 #include "switching_template.h"
 #endif

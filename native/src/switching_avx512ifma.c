@@ -16,7 +16,7 @@ typedef struct {
 } sum;
 typedef __m512i wraps;
 typedef struct {
-    __m512i p, inverse, square;
+    __m512i p, inverse;
 } prime;
 FOR_ISA INLINE words load(const uint64_t *at) { return _mm512_loadu_si512(at); }
 FOR_ISA INLINE void store(uint64_t *at, words x) { _mm512_storeu_si512(at, x); }
@@ -32,8 +32,9 @@ FOR_ISA INLINE words mul32(words a, words b) { return _mm512_mul_epu32(a, b); }
 
 FOR_ISA INLINE factor take(const uint64_t *at) { return load(at); }
 FOR_ISA INLINE factor every(uint64_t x) { return all(x); }
+FOR_ISA INLINE factor as_factor(words x) { return x; }
 
-FOR_ISA INLINE prime prime_of(const switch_modulus *m) { return (prime){all(m->p), all(m->inverse), all(m->square)}; }
+FOR_ISA INLINE prime prime_of(const switch_modulus *m) { return (prime){all(m->p), all(m->inverse)}; }
 FOR_ISA INLINE wraps wraps_of(const switch_target *target) { return load(target->wraps); }
 
 /* The p in high makes what redc leaves positive. */
@@ -66,7 +67,7 @@ FOR_ISA INLINE words canonical(sum s, prime p, int corrections)
     return x;
 }
 
-FOR_ISA INLINE factor enter(factor x, prime p) { return redc(sum_add(sum_zero(p), x, p.square, p), p); }
+FOR_ISA INLINE factor scaled(factor x, factor c, prime p) { return redc(sum_add(sum_zero(p), x, c, p), p); }
 
 #include "switching_template.h"
 #endif

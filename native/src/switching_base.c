@@ -32,6 +32,7 @@ static void set_target(switch_target *t, const switch_constants *c, size_t row, 
     t->quotient[1] = represented((p - c->inverses[row]) % p, p, radix);
     t->blend[0] = represented(1, p, radix);
     t->blend[1] = represented(c->specials[row], p, radix);
+    t->twice = represented(t->blend[1], p, radix);
     t->lift = c->sources == 1 && c->tables[c->first]->p + p < UINT64_C(1) << 50;
 }
 

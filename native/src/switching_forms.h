@@ -27,23 +27,27 @@ typedef struct {
     uint64_t wrap;                     /* -D */
     uint64_t quotient[2];              /* D^-1 and -D^-1 */
     uint64_t blend[2];                 /* 1 and P */
+    uint64_t twice;                    /* P, represented twice: P R^2 mod p */
     int lift;                          /* a run of one prime d, and d + p < 2^50: y - v d needs no reduction */
 } switch_target;
 
-/* The terms of one row of a key switch. */
+/* One row of a key switch: sum of digits_j key_j, component by component, with what may be added to it and taken from it. Words canonical. */
 typedef struct {
     const uint64_t *digits[SWITCH_DIGITS];
     size_t count;
-    const uint64_t *key;     /* n / 8 blocks of stride digits x 2 components x 8 words */
+    const uint32_t *permutation;   /* of the digits; NULL for none, and with anything of what follows the key */
+    const uint64_t *key;           /* n / 8 blocks of stride digits x 2 components x 8 words */
     size_t stride;
-    const uint64_t *add[2];  /* NULL or n words, times factor */
-    uint64_t factor;
-    const uint32_t *permutation;
+    const uint64_t *add[2];        /* NULL, or P add[0] and P add[1] are added */
+    const uint64_t *a[2], *b[2];   /* NULL, or P a0 b0 and P (a0 b1 + a1 b0) are added */
+    const uint64_t *remainders[2]; /* NULL, or (sum - remainder) D^-1 is the result */
+    const switch_target *special;  /* has P */
+    const switch_target *division; /* has D^-1 */
 } switch_terms;
 
-/* piece[i] = from[permutation[i]] for count <= SWITCH_PIECE entries, a multiple of 8; entries are taken modulo n. piece, or NULL when from is. */
+/* piece[i] = from[permutation[i]] for count <= SWITCH_PIECE entries, a multiple of 8; entries are taken modulo n. */
 enum { SWITCH_PIECE = 64 };
-const uint64_t *switch_ordered(uint64_t *piece, const uint64_t *from, const uint32_t *permutation, size_t count, size_t n);
+void switch_order(uint64_t *piece, const uint64_t *from, const uint32_t *permutation, size_t count, size_t n);
 
 typedef struct {
     int radix;
@@ -53,7 +57,7 @@ typedef struct {
     void (*convert)(uint64_t *out, const uint64_t *const *y, const uint8_t *v, size_t count, size_t n, const switch_target *target);
     /* out = sum of terms_i factors_i mod p, canonical; terms in [0, 2^50), factors represented, count 1 or 2; out may be a term. */
     void (*combine)(uint64_t *out, const uint64_t *const *terms, const uint64_t *factors, size_t count, size_t n, const switch_modulus *modulus);
-    /* out0, out1 = sum of digits_j key_j, component by component, plus factor add; everything canonical. */
+    /* out0, out1: the two components of the row that terms describe; canonical. */
     void (*accumulate)(uint64_t *out0, uint64_t *out1, const switch_terms *terms, size_t n, const switch_modulus *modulus);
     /* out[0 … 2] = a0 b0, a0 b1 + a1 b0, a1 b1; everything canonical. */
     void (*product)(uint64_t *const out[3], const uint64_t *const a[2], const uint64_t *const b[2], size_t n, const switch_modulus *modulus);

@@ -29,6 +29,7 @@ INLINE words mul32(words a, words b) { return (uint64_t)(uint32_t)a * (uint32_t)
 
 INLINE factor take(const uint64_t *at) { return *at; }
 INLINE factor every(uint64_t x) { return x; }
+INLINE factor as_factor(words x) { return x; }
 INLINE prime prime_of(const switch_modulus *modulus) { return modulus; }
 INLINE wraps wraps_of(const switch_target *target) { return target->wrap; }
 
@@ -57,6 +58,6 @@ INLINE words canonical(sum s, prime p, int corrections)
     return once_below(redc(s, p), p->p);
 }
 
-INLINE factor enter(factor x, prime p) { return redc((u128)x * p->square, p); }
+INLINE factor scaled(factor x, factor c, prime p) { return redc((u128)x * c, p); }
 
 #include "switching_template.h"

@@ -2,12 +2,12 @@
  * The kernels of switching_forms.h. Included by switching_*.c, which define FOR_ISA, FORM, RADIX, LANES and
  *   words                        LANES words; load, store, all (one word in every lane), load_bytes, store_bytes, add, sub, both (bitwise and),
  *                                shift_left, shift_right, mul32 (of the low halves)
- *   factor                       LANES multiplicands: take (from memory), every (one word)
+ *   factor                       LANES multiplicands: take (from memory), every (one word), as_factor (of words)
  *   prime                        a modulus in registers; wraps, the table of multiples of a run's product
  *   sum, sum_zero, sum_add       a sum of products x y modulo p; x < 2^50 and y < p, or x < 2p and y < p
  *   sum_wrap                     adds wraps[v], at most once
  *   below_50, canonical          the sum's residue below 2^50; in [0, p). corrections: 2^corrections p is above what REDC leaves
- *   enter                        x to x R for x < p, below 2p
+ *   scaled                       x c for x < p and a represented c, lazily: below 2p, as a multiplicand
  */
 #include "element.h"
 #include "switching_forms.h"
@@ -107,9 +107,26 @@ FOR_ISA static void combine(uint64_t *out, const uint64_t *const *terms, const u
     }
 }
 
+/* What is added to the digits' sums. A scaled factor is below 2p, so that a pair counts as four products below p^2. */
+FOR_ISA INLINE void add_extra(sum *s0, sum *s1, const switch_terms *t, size_t i, const prime p)
+{
+    if (t->add[0] != NULL) *s0 = sum_add(*s0, take(t->add[0] + i), every(t->special->blend[1]), p);
+    if (t->add[1] != NULL) *s1 = sum_add(*s1, take(t->add[1] + i), every(t->special->blend[1]), p);
+    if (t->a[0] == NULL) return;
+    const factor twice = every(t->special->twice), b0 = take(t->b[0] + i);
+    const factor a0 = scaled(take(t->a[0] + i), twice, p), a1 = scaled(take(t->a[1] + i), twice, p);
+    *s0 = sum_add(*s0, a0, b0, p);
+    *s1 = sum_add(sum_add(*s1, a0, take(t->b[1] + i), p), a1, b0, p);
+}
+
+FOR_ISA INLINE words divided(words x, const uint64_t *remainder, const switch_target *division, const prime p)
+{
+    const sum s = sum_add(sum_zero(p), as_factor(x), every(division->quotient[0]), p);
+    return canonical(sum_add(s, take(remainder), every(division->quotient[1]), p), p, 1);
+}
+
 FOR_ISA INLINE void accumulate_of(uint64_t *out0, uint64_t *out1, const switch_terms *t, size_t n, const prime p, const int corrections)
 {
-    const factor extra = every(t->factor);
     for (size_t i = 0; i < n; i += LANES) {
         const uint64_t *key = t->key + (i / 8) * (16 * t->stride) + i % 8;
         sum s0 = sum_zero(p), s1 = sum_zero(p);
@@ -118,33 +135,37 @@ FOR_ISA INLINE void accumulate_of(uint64_t *out0, uint64_t *out1, const switch_t
             s0 = sum_add(s0, digit, take(key + 16 * j), p);
             s1 = sum_add(s1, digit, take(key + 16 * j + 8), p);
         }
-        if (t->add[0] != NULL) s0 = sum_add(s0, take(t->add[0] + i), extra, p);
-        if (t->add[1] != NULL) s1 = sum_add(s1, take(t->add[1] + i), extra, p);
-        store(out0 + i, canonical(s0, p, corrections));
-        store(out1 + i, canonical(s1, p, corrections));
+        add_extra(&s0, &s1, t, i, p);
+        words x0 = canonical(s0, p, corrections), x1 = canonical(s1, p, corrections);
+        if (t->remainders[0] != NULL) {
+            x0 = divided(x0, t->remainders[0] + i, t->division, p);
+            x1 = divided(x1, t->remainders[1] + i, t->division, p);
+        }
+        store(out0 + i, x0);
+        store(out1 + i, x1);
     }
 }
 
-/* Terms are put in order in the first-level cache, a piece of each at a time. */
+/* Digits are put in order in the first-level cache, a piece of each at a time. */
 FOR_ISA INLINE void accumulate_permuted(uint64_t *out0, uint64_t *out1, const switch_terms *t, size_t n, const prime p, const int corrections)
 {
-    uint64_t pieces[SWITCH_DIGITS + 2][SWITCH_PIECE];
+    uint64_t pieces[SWITCH_DIGITS][SWITCH_PIECE];
     const size_t count = n < SWITCH_PIECE ? n : SWITCH_PIECE;
-    switch_terms part = {.count = t->count, .stride = t->stride, .factor = t->factor};
+    switch_terms part = {.count = t->count, .stride = t->stride};
+    for (size_t j = 0; j < t->count; j++) part.digits[j] = pieces[j];
     for (size_t i = 0; i < n; i += count) {
-        for (size_t j = 0; j < t->count; j++) part.digits[j] = switch_ordered(pieces[j], t->digits[j], t->permutation + i, count, n);
-        for (size_t k = 0; k < 2; k++) part.add[k] = switch_ordered(pieces[t->count + k], t->add[k], t->permutation + i, count, n);
+        for (size_t j = 0; j < t->count; j++) switch_order(pieces[j], t->digits[j], t->permutation + i, count, n);
         part.key = t->key + i * 2 * t->stride;
         accumulate_of(out0 + i, out1 + i, &part, count, p, corrections);
     }
 }
 
-/* count + 1 products below p^2 leave less than p + (count + 1) p^2 / 2^52. */
+/* count + 4 products below p^2 leave less than p + (count + 4) p^2 / 2^52. */
 FOR_ISA static void accumulate(uint64_t *out0, uint64_t *out1, const switch_terms *t, size_t n, const switch_modulus *modulus)
 {
     const prime p = prime_of(modulus);
     int corrections = 1;
-    while (UINT64_C(1) << corrections < 2 + ((t->count + 1) * modulus->p >> 52)) corrections++;
+    while (UINT64_C(1) << corrections < 2 + ((t->count + 4) * modulus->p >> 52)) corrections++;
     if (t->permutation != NULL) {
         accumulate_permuted(out0, out1, t, n, p, corrections);
     } else if (corrections == 1) {
@@ -154,12 +175,15 @@ FOR_ISA static void accumulate(uint64_t *out0, uint64_t *out1, const switch_term
     }
 }
 
+FOR_ISA INLINE factor entered(const uint64_t *at, factor square, const prime p) { return RADIX == 0 ? take(at) : scaled(take(at), square, p); }
+
 FOR_ISA static void product(uint64_t *const out[3], const uint64_t *const a[2], const uint64_t *const b[2], size_t n, const switch_modulus *modulus)
 {
     const prime p = prime_of(modulus);
     const sum zero = sum_zero(p);
+    const factor square = every(modulus->square);
     for (size_t i = 0; i < n; i += LANES) {
-        const factor a0 = enter(take(a[0] + i), p), a1 = enter(take(a[1] + i), p), b0 = take(b[0] + i), b1 = take(b[1] + i);
+        const factor a0 = entered(a[0] + i, square, p), a1 = entered(a[1] + i, square, p), b0 = take(b[0] + i), b1 = take(b[1] + i);
         store(out[0] + i, canonical(sum_add(zero, a0, b0, p), p, 1));
         store(out[1] + i, canonical(sum_add(sum_add(zero, a0, b1, p), a1, b0, p), p, 1));
         store(out[2] + i, canonical(sum_add(zero, a1, b1, p), p, 1));

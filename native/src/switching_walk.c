@@ -21,14 +21,15 @@ typedef struct {
     const uint8_t *v;
 } remainder_of_run;
 
-/* y holds the run's rows in the NTT domain and is overwritten. */
-static remainder_of_run remainder_in(uint64_t *y, uint8_t *v, const switch_base *base)
+/* x: the run's rows in the NTT domain; y is room for as many, or x. */
+static remainder_of_run remainder_in(uint64_t *y, const uint64_t *x, uint8_t *v, const switch_base *base)
 {
     remainder_of_run out = {.v = v};
     for (size_t i = 0; i < base->sources; i++) {
         uint64_t *const row = y + i * base->n;
         const uint64_t *const term = row;
         out.y[i] = row;
+        if (y != x) memcpy(row, x + i * base->n, base->n * sizeof *row);
         rns_inverse(row, &base->tables[base->first + i], 1);
         if (base->sources > 1) base->forms->combine(row, &term, &base->factors[i], 1, base->n, &base->targets[base->first + i].modulus);
     }
@@ -52,8 +53,7 @@ void switch_decompose(uint64_t *digits, const uint64_t *c, const switch_base *co
     const size_t n = bases[0]->n, rows = bases[0]->rows;
     for (size_t j = 0; j < count; j++) {
         const switch_base *const base = bases[j];
-        memcpy(scratch, c + base->first * n, base->sources * n * sizeof *c);
-        const remainder_of_run digit = remainder_in(scratch, (uint8_t *)(scratch + base->sources * n), base);
+        const remainder_of_run digit = remainder_in(scratch, c + base->first * n, (uint8_t *)(scratch + base->sources * n), base);
         for (size_t row = 0; row < rows; row++) {
             uint64_t *const out = digits + (j * rows + row) * n;
             if (in_run(row, base)) {
@@ -83,13 +83,11 @@ void switch_prepare(uint64_t *out, const uint64_t *key, size_t digits, const swi
 }
 
 /* Eight words at a time, one by one: on the machines at hand the gather instructions take three times as long. */
-const uint64_t *switch_ordered(uint64_t *piece, const uint64_t *from, const uint32_t *permutation, size_t count, size_t n)
+void switch_order(uint64_t *piece, const uint64_t *from, const uint32_t *permutation, size_t count, size_t n)
 {
-    if (from == NULL) return NULL;
     for (size_t i = 0; i < count; i += 8) {
         for (size_t e = i; e < i + 8; e++) piece[e] = from[permutation[e] & (n - 1)];
     }
-    return piece;
 }
 
 /* A key's row for a row of a lower level: limbs from the front, special rows from the back. */
@@ -135,7 +133,7 @@ void switch_divide(uint64_t *out, const uint64_t *x, const uint64_t *add, size_t
         const uint64_t *const plus = add == NULL ? NULL : add + k * add_rows * n;
         memcpy(y, x + first * n, base->sources * n * sizeof *x);
         for (size_t row = first; plus != NULL && row < add_rows; row++) blend_on_row(y + (row - first) * n, x + row * n, plus + row * n, row, base);
-        const remainder_of_run dropped = remainder_in(y, v, base);
+        const remainder_of_run dropped = remainder_in(y, y, v, base);
         for (size_t row = 0; row < first; row++) {
             const uint64_t *from = x + row * n;
             if (plus != NULL && row < add_rows) {
@@ -152,73 +150,117 @@ void switch_divide(uint64_t *out, const uint64_t *x, const uint64_t *add, size_t
 
 typedef struct {
     const switch_base *const *bases;
+    const switch_base *division;
     size_t count, limbs;
-    const uint64_t *c;                        /* limbs rows */
-    remainder_of_run digits[SWITCH_DIGITS];
-    const uint64_t *add[2];
     const switch_key *key;
-    uint64_t *converted;                      /* count rows */
+    const uint64_t *c;            /* limbs rows */
+    const uint64_t *add[2];       /* NULL or limbs rows */
+    const uint64_t *a[2], *b[2];  /* NULL or limbs rows */
+    remainder_of_run digits[SWITCH_DIGITS];
+    remainder_of_run dropped[2];
 } key_switch;
 
-/* One row of the sum of digits times key, plus P add. */
-static void sum_on_row(uint64_t *out0, uint64_t *out1, size_t row, const key_switch *s)
+/* Where the parts of the scratch are. */
+typedef struct {
+    uint64_t *y;          /* limbs rows */
+    uint8_t *v;           /* count rows of bytes */
+    uint64_t *converted;  /* count rows */
+    uint64_t *dropped[2]; /* sources rows of the division */
+    uint64_t *remainders; /* two rows */
+    uint8_t *quotients;   /* two rows of bytes */
+} room;
+
+static room room_in(uint64_t *scratch, const key_switch *s)
+{
+    const size_t n = s->division->n, sources = s->division->sources;
+    room r = {.y = scratch, .converted = scratch + s->limbs * n};
+    r.dropped[0] = r.converted + s->count * n;
+    r.dropped[1] = r.dropped[0] + sources * n;
+    r.remainders = r.dropped[1] + sources * n;
+    r.quotients = (uint8_t *)(r.remainders + 2 * n);
+    r.v = r.quotients + 2 * n;
+    return r;
+}
+
+static const uint64_t *row_of(const uint64_t *x, size_t at) { return x == NULL ? NULL : x + at; }
+
+/* The digits and the key of one row, and what is added. */
+static void set_terms(switch_terms *terms, size_t row, const key_switch *s, const room *r)
 {
     const switch_base *const base = s->bases[0];
-    const size_t n = base->n, specials = base->rows - s->limbs;
-    switch_terms terms = {.count = s->count, .key = key_row(s->key, row, base, specials), .stride = s->key->digits,
-                          .factor = base->targets[row].blend[1]};
+    const size_t n = base->n;
+    *terms = (switch_terms){.count = s->count, .key = key_row(s->key, row, base, base->rows - s->limbs), .stride = s->key->digits, .special = &base->targets[row]};
     for (size_t j = 0; j < s->count; j++) {
-        terms.digits[j] = s->c + row * n;
+        terms->digits[j] = s->c + row * n;
         if (!in_run(row, s->bases[j])) {
-            carry_to_row(s->converted + j * n, &s->digits[j], row, s->bases[j]);
-            terms.digits[j] = s->converted + j * n;
+            carry_to_row(r->converted + j * n, &s->digits[j], row, s->bases[j]);
+            terms->digits[j] = r->converted + j * n;
         }
     }
-    for (int k = 0; k < 2 && row < s->limbs; k++) terms.add[k] = s->add[k] == NULL ? NULL : s->add[k] + row * n;
-    base->forms->accumulate(out0, out1, &terms, n, &base->targets[row].modulus);
+    for (int k = 0; k < 2 && row < s->limbs; k++) {
+        terms->add[k] = row_of(s->add[k], row * n);
+        terms->a[k] = row_of(s->a[k], row * n);
+        terms->b[k] = row_of(s->b[k], row * n);
+    }
 }
 
-/* y: limbs rows; v: count rows of bytes */
-static void digits_of(key_switch *s, uint64_t *y, uint8_t *v)
+static void dropped_row(size_t i, const key_switch *s, const room *r)
 {
-    const size_t n = s->bases[0]->n;
-    memcpy(y, s->c, s->limbs * n * sizeof *y);
-    for (size_t j = 0; j < s->count; j++) s->digits[j] = remainder_in(y + s->bases[j]->first * n, v + j * n, s->bases[j]);
+    const size_t n = s->division->n, row = s->division->first + i;
+    switch_terms terms;
+    set_terms(&terms, row, s, r);
+    s->division->forms->accumulate(r->dropped[0] + i * n, r->dropped[1] + i * n, &terms, n, &s->division->targets[row].modulus);
 }
 
-/* c and the addends through a permutation, when there is one; room: 3 limbs rows */
-static void turn(key_switch *s, const uint32_t *permutation, uint64_t *room)
+static void kept_row(uint64_t *out, size_t row, const key_switch *s, const room *r)
 {
-    const size_t n = s->bases[0]->n;
+    const size_t n = s->division->n;
+    switch_terms terms;
+    set_terms(&terms, row, s, r);
+    terms.division = &s->division->targets[row];
+    for (size_t k = 0; k < 2; k++) {
+        carry_to_row(r->remainders + k * n, &s->dropped[k], row, s->division);
+        terms.remainders[k] = r->remainders + k * n;
+    }
+    s->division->forms->accumulate(out + row * n, out + (s->division->first + row) * n, &terms, n, &terms.division->modulus);
+}
+
+/* From the digits on. */
+static void finish(uint64_t *out, key_switch *s, const room *r)
+{
+    const size_t n = s->division->n;
+    for (size_t i = 0; i < s->division->sources; i++) dropped_row(i, s, r);
+    for (size_t k = 0; k < 2; k++) s->dropped[k] = remainder_in(r->dropped[k], r->dropped[k], r->quotients + k * n, s->division);
+    for (size_t row = 0; row < s->division->first; row++) kept_row(out, row, s, r);
+}
+
+static void digit_of_run(size_t j, key_switch *s, const room *r)
+{
+    const size_t n = s->division->n, at = s->bases[j]->first * n;
+    s->digits[j] = remainder_in(r->y + at, s->c + at, r->v + j * n, s->bases[j]);
+}
+
+/* c and the addends through a permutation; turned: 3 limbs rows */
+static void turn(key_switch *s, const uint32_t *permutation, uint64_t *turned)
+{
+    const size_t n = s->division->n;
     const uint64_t **const parts[3] = {&s->c, &s->add[0], &s->add[1]};
-    for (int i = 0; i < 3 && permutation != NULL; i++, room += s->limbs * n) {
+    for (int i = 0; i < 3; i++, turned += s->limbs * n) {
         if (*parts[i] == NULL) continue;
-        rns_automorphism(room, *parts[i], permutation, s->limbs, n);
-        *parts[i] = room;
+        rns_automorphism(turned, *parts[i], permutation, s->limbs, n);
+        *parts[i] = turned;
     }
 }
 
 void switch_apply(uint64_t *out, const uint64_t *c, const uint64_t *const *add, const switch_key *key, const uint32_t *permutation,
                   const switch_base *const *bases, size_t count, const switch_base *division, uint64_t *scratch)
 {
-    const size_t n = division->n, first = division->first, sources = division->sources, limbs = all_sources(bases, count);
-    uint64_t *const turned = scratch, *const y = turned + 3 * limbs * n, *const v = y + limbs * n, *const converted = v + (count + 8) * n / 8;
-    uint64_t *const dropped[2] = {converted + count * n, converted + (count + sources) * n};
-    uint64_t *const sums[2] = {dropped[1] + sources * n, dropped[1] + (sources + 1) * n}, *const remainder = sums[1] + n;
-    uint8_t *const quotients = (uint8_t *)(remainder + n);
-    key_switch s = {.bases = bases, .count = count, .limbs = limbs, .c = c, .add = {add[0], add[1]}, .key = key, .converted = converted};
-    turn(&s, permutation, turned);
-    digits_of(&s, y, (uint8_t *)v);
-    for (size_t i = 0; i < sources; i++) sum_on_row(dropped[0] + i * n, dropped[1] + i * n, first + i, &s);
-    remainder_of_run remainders[2];
-    for (int k = 0; k < 2; k++) remainders[k] = remainder_in(dropped[k], quotients + (size_t)k * n, division);
-    for (size_t row = 0; row < first; row++) {
-        sum_on_row(sums[0], sums[1], row, &s);
-        for (size_t k = 0; k < 2; k++) {
-            carry_to_row(remainder, &remainders[k], row, division);
-            quotient_on_row(out + (k * first + row) * n, sums[k], remainder, row, division);
-        }
-    }
+    const size_t limbs = all_sources(bases, count);
+    key_switch s = {.bases = bases, .division = division, .count = count, .limbs = limbs, .key = key, .c = c, .add = {add[0], add[1]}};
+    const room r = room_in(scratch + 3 * limbs * division->n, &s);
+    if (permutation != NULL) turn(&s, permutation, scratch);
+    for (size_t j = 0; j < count; j++) digit_of_run(j, &s, &r);
+    finish(out, &s, &r);
 }
 
 /* ---- products ----------------------------------------------------------------------------------------------------------- */
@@ -233,11 +275,18 @@ void switch_product(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t 
     }
 }
 
+/* Only the last polynomial of the product is written down; the others are formed where they are added. */
 void switch_multiply(uint64_t *out, const uint64_t *a, const uint64_t *b, const switch_key *key, const switch_base *const *bases, size_t count,
                      const switch_base *division, uint64_t *scratch)
 {
     const size_t n = division->n, limbs = all_sources(bases, count);
-    switch_product(scratch, a, b, limbs, bases[0]);
-    const uint64_t *const add[2] = {scratch, scratch + limbs * n};
-    switch_apply(out, scratch + 2 * limbs * n, add, key, NULL, bases, count, division, scratch + 3 * limbs * n);
+    const uint64_t *const a1 = a + limbs * n, *const b1 = b + limbs * n;
+    key_switch s = {.bases = bases, .division = division, .count = count, .limbs = limbs, .key = key, .c = scratch, .a = {a, a1}, .b = {b, b1}};
+    const room r = room_in(scratch + limbs * n, &s);
+    for (size_t j = 0; j < count; j++) {
+        const size_t at = bases[j]->first * n;
+        rns_mul(scratch + at, a1 + at, b1 + at, bases[j]->tables + bases[j]->first, bases[j]->sources);
+        digit_of_run(j, &s, &r);
+    }
+    finish(out, &s, &r);
 }

@@ -79,7 +79,8 @@ static void switches(const rns_table *const *tables, size_t n, size_t alpha, siz
     uint64_t *const raw = secret((count + 1) * 2 * rows * n), *const prepared = secret((count + 1) * 2 * key_rows * n);
     uint64_t *const a = secret(2 * LIMBS * n), *const b = secret(2 * LIMBS * n), *const d = secret(3 * LIMBS * n), *const out = secret(2 * first * n);
     uint64_t *const digits = secret(count * rows * n), *const sums = secret(2 * rows * n);
-    uint64_t *const scratch = secret((4 * rows + 2 * count + 3 * (special + 1) + 6) * n), *const more = secret((4 * rows + 2 * count + 3 * (special + 1) + 6 + 3 * LIMBS) * n);
+    uint64_t *const scratch = secret((4 * LIMBS + 2 * count + 2 * (special + 1) + 3) * n);
+    uint64_t *const more = secret((2 * LIMBS + 2 * count + 2 * (special + 1) + 3) * n);
     uint64_t *const little = secret((LIMBS + 1) * n);
     const switch_key key = {prepared, count + 1, key_rows};
     const uint64_t *const none[2] = {NULL, NULL}, *const two[2] = {a, b};
