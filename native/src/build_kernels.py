@@ -8,7 +8,7 @@ HERE = Path("native/src")  # relative, as setuptools wants it: builds run from t
 SOURCES = sorted(str(path) for path in HERE.glob("*.c"))
 HEADERS = sorted(str(path) for path in HERE.glob("*.h"))
 # what Python can call, in this order
-HEADER_CONTRACTS = ("kernels.h", "rns.h", "switching.h", "sampling.h", "packing.h", "embedding.h")
+HEADER_CONTRACTS = ("kernels.h", "rns.h", "switching.h", "sampling.h", "packing.h", "embedding.h", "encryption.h")
 COMPILE_ARGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 
 

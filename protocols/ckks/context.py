@@ -24,7 +24,7 @@ Words = npt.NDArray[np.uint64]
 class Context:
     """One preset, ready for use. Compared by `id`; made by `context_of`.
 
-    levels[l]: q_0 ... q_l. narrow: the first special prime p; wide[l]: q_0 ... q_l and p, what public keys encrypt modulo.
+    levels[l]: q_0 ... q_l; wide[l]: these and p, the first special prime, what public keys encrypt modulo.
     """
 
     def __init__(self, preset: Preset) -> None:
@@ -36,9 +36,7 @@ class Context:
         self.everything = Basis(preset.degree, preset.primes + preset.special)
         self.special = self.everything.part(slice(preset.top + 1, None))
         self.levels = tuple(self.everything.part(slice(0, level + 1)) for level in range(preset.top + 1))
-        self.narrow = self.everything.part([preset.top + 1])
         self.wide = tuple(self.everything.part([*range(level + 1), preset.top + 1]) for level in range(preset.top + 1))
-        self.narrow_inverses = tuple(pow(preset.special[0], -1, q) for q in preset.primes)
         self.plan = switching.SwitchPlan(self.levels[-1], self.special, preset.digit)
         self.moduli = tuple(float(math.prod(preset.primes[: level + 1])) for level in range(preset.top + 1))
         self._permutations: dict[int, npt.NDArray[np.uint32]] = {}

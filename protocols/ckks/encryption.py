@@ -12,14 +12,13 @@ Source: Cheon, Kim, Kim, Song, eprint 2016/421.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from native import rns
+from native import encryption, rns
 from protocols.ckks import noise
 from protocols.ckks.ciphertext import Ciphertext, Plaintext, require_same_context
 from protocols.ckks.context import Context, Words
 from protocols.ckks.encoder import checked_level, readable_level
-from protocols.ckks.keys import PublicKey, SecretKey, fresh_seed, hide, noise_coefficients, ternary, uniform
+from protocols.ckks.keys import PublicKey, SecretKey, fresh_seed, hide, noise_coefficients, ternary_coefficients, uniform
 from protocols.ckks.noise import Estimate
 from protocols.errors import KeyMismatch
 from protocols.prf import PrfStream
@@ -27,12 +26,12 @@ from protocols.prf import PrfStream
 
 def encrypt(plain: Plaintext, key: PublicKey, randomness: PrfStream) -> Ciphertext:
     """A ciphertext at the plaintext's level, made on that level's limbs only."""
-    require_same_context(plain.context, key.context)
-    polynomials = zero_polynomials(key, plain.level, randomness)
-    rns.add(polynomials[0], plain.polynomial, plain.context.levels[plain.level], out=polynomials[0])
-    added = noise.fresh_public(plain.context.degree, plain.scale, key.holders)
+    context = plain.context
+    require_same_context(context, key.context)
+    polynomials = _encrypted(plain.polynomial, key, plain.level, randomness)
+    added = noise.fresh_public(context.degree, plain.scale, key.holders)
     estimate = Estimate(plain.estimate.bound, plain.estimate.deviation + added, key.holders)
-    return Ciphertext(plain.context, polynomials, plain.scale, key.key_id, estimate)
+    return Ciphertext(context, polynomials, plain.scale, key.key_id, estimate)
 
 
 def encrypt_zero(key: PublicKey, level: int, scale: float, randomness: PrfStream) -> Ciphertext:
@@ -44,27 +43,14 @@ def encrypt_zero(key: PublicKey, level: int, scale: float, randomness: PrfStream
 
 
 def zero_polynomials(key: PublicKey, level: int, randomness: PrfStream) -> Words:
-    """(b u + e_0, a u + e_1) divided by p, (2, level + 1, N): the noise that remains is that of the rounding.
+    """(b u + e_0, a u + e_1) divided by p, (2, level + 1, N): the error that remains is that of the rounding."""
+    return _encrypted(None, key, level, randomness)
 
-    For each half k of the key, (k u + e - r) / p with r = k u + e modulo p, centred. e - r is small, and transformed once.
-    """
+
+def _encrypted(plain: Words | None, key: PublicKey, level: int, randomness: PrfStream) -> Words:
     context = key.context
-    basis, narrow = context.levels[level], context.narrow
-    u = ternary(randomness, context.wide[level])
-    noise_of = noise_coefficients(randomness, 2, context.degree)
-    last = rns.inverse(rns.mul(key.polynomials[:, -1:], u[-1:], narrow), narrow)
-    rest = rns.add(last, rns.from_small(noise_of, narrow), narrow, out=last)
-    out = rns.forward(rns.from_signed(noise_of - centred(rest[:, 0], narrow.primes[0]), basis), basis)
-    for half, known in zip(out, key.polynomials, strict=True):
-        rns.mul_add(half, known[: level + 1], u[: level + 1], basis)
-    return rns.scale(out, context.narrow_inverses[: level + 1], basis, out=out)
-
-
-def centred(residues: Words, p: int) -> npt.NDArray[np.int64]:
-    """The same modulo p, between -p / 2 and p / 2. Secret: no branch on them."""
-    signed = residues.view(np.int64)
-    lifted: npt.NDArray[np.int64] = signed - (signed > p // 2) * np.int64(p)
-    return lifted
+    u, e = ternary_coefficients(randomness, context.degree), noise_coefficients(randomness, 2, context.degree)
+    return encryption.encrypt(key.polynomials, u, e, context.wide[level], plain)
 
 
 def encrypt_with_secret(plain: Plaintext, secret: SecretKey, randomness: PrfStream) -> Ciphertext:

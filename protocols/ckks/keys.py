@@ -43,10 +43,15 @@ def uniform(context: Context, seed: bytes, index: int, basis: Basis) -> Words:
     return sampling.uniform(seed, first, basis)
 
 
+def ternary_coefficients(randomness: PrfStream, degree: int) -> npt.NDArray[np.int8]:
+    """Uniform in {-1, 0, 1}, (N,). Secret."""
+    key, first = randomness.take(sampling.small_bytes(degree))
+    return sampling.ternary(key, first, degree)
+
+
 def ternary(randomness: PrfStream, basis: Basis) -> Words:
-    """A polynomial with coefficients uniform in {-1, 0, 1}, transformed, (limbs, N). Secret."""
-    key, first = randomness.take(sampling.small_bytes(basis.degree))
-    return rns.forward(rns.from_small(sampling.ternary(key, first, basis.degree), basis), basis)
+    """A polynomial of such coefficients, transformed, (limbs, N). Secret."""
+    return rns.forward(rns.from_small(ternary_coefficients(randomness, basis.degree), basis), basis)
 
 
 def noise_coefficients(randomness: PrfStream, count: int, degree: int) -> npt.NDArray[np.int8]:

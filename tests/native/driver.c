@@ -15,6 +15,7 @@
 
 /* the parts that have a file of their own */
 void drive_embedding(void);
+void drive_encryption(void);
 void drive_rns(void);
 void drive_switching(void);
 
@@ -171,6 +172,7 @@ int main(int argc, char **argv)
     drive_rns();
     drive_switching();
     drive_embedding();
+    drive_encryption();
     if (argc > 2 && strcmp(argv[2], "branch") == 0) {
         const volatile uint64_t *x = secret(8);
         puts(*x > 5 ? "large" : "small");
