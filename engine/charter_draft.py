@@ -29,7 +29,7 @@ from typing import Any
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from engine import analyses, canonical
+from engine import canonical
 from engine import charter as charters
 from engine import identity as identities
 from engine.charter import Charter, Member, Terms
@@ -95,6 +95,8 @@ class Draft:
 
 def begin(path: Path) -> Draft:
     """The terms of a study.toml, no member yet. Raises ConfigError, CharterError, DictionaryError."""
+    from engine import analyses  # here: nothing else about a charter waits for the statistics to be loaded
+
     document = read_toml(path)
     if "members" in document:
         raise ConfigError(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import tomllib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine.cli.output import print_json, print_table, print_text, say, when
-from engine.client import Study, connect
 from engine.errors import ConfigError, SpecError
 from engine.spec import Spec
+
+if TYPE_CHECKING:
+    from engine.client import Study
 
 DEFAULT_STUDY = "researcher.toml"
 StudyPath = Annotated[
@@ -21,6 +23,13 @@ StudyPath = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(help="The job's id, or a unique beginning of it.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.")]
+
+
+def connect(path: Path) -> Study:
+    """The SDK's."""
+    from engine.client import connect as open_study  # here: an operator's commands start without the statistics
+
+    return open_study(path)
 
 
 def submit(

@@ -8,16 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import engine
 from engine.cli.output import print_text, say
 from engine.errors import ConfigError
-from engine.sandbox import Sandbox
-from engine.sandbox import sandbox as make_sandbox
-from engine.sandbox_daemons import environment
+
+if TYPE_CHECKING:
+    from engine.sandbox import Sandbox
 
 EXAMPLES = Path(engine.__file__).resolve().parent.parent / "examples"
 MANY = 8  # columns, to suggest questions with
@@ -33,6 +33,8 @@ def sandbox(
     steps: Annotated[bool, typer.Option(help="Allow questions that open coefficients to the parties after each step.")] = True,
 ) -> None:
     """Start a daemon for each hospital on this machine, and say how to use them. Runs until Ctrl-C."""
+    from engine.sandbox import sandbox as make_sandbox  # here: other commands start without the statistics
+
     signal.signal(signal.SIGTERM, _interrupt)
     logging.getLogger("unseen.sandbox").setLevel(logging.ERROR)  # what was assumed is said below
     box = make_sandbox(files, dictionary, dir, steps=steps, approve=approve)
@@ -47,6 +49,8 @@ def sandbox(
 
 def demo() -> None:
     """Three hospitals answer a joint question about a real trial, on this machine, in under a minute."""
+    from engine.sandbox_daemons import environment
+
     script = EXAMPLES / "demo.py"
     if not script.exists():
         raise ConfigError("the demo lives in a checkout of unseen (examples/demo.py), which this installation is not")
