@@ -22,6 +22,8 @@ typedef enum { LAZY, FULL } mode;
 
 enum { LANES = 4, ROW = 8, LAST = 6, POINTS = 64, LAZY_BITS = 48, BLOCK_WORDS = 128, INSIDE = 16 };
 
+_Static_assert((uint64_t)32 << LAZY_BITS <= (uint64_t)1 << 53, "sums of eight values below 4 p stay exact, and so do the 18 p of the way forward");
+
 static size_t blocks_of(const rns_table *t) { return t->n >> LAST; }
 static size_t way_words(const rns_table *t) { return (2 + BLOCK_WORDS) * blocks_of(t); }
 

@@ -25,7 +25,17 @@
 
 typedef enum { LAZY, FOLDED, FULL } mode;
 
-enum { LANES = 8, LAST = 6, POINTS = 64, LAZY_BITS = 46, FOLDED_BITS = 47 };
+enum { LANES = 8, LAST = 6, POINTS = 64, MOST_LEVELS = 17, LAZY_BITS = 46, FOLDED_BITS = 47 };
+
+/* Bounds of values on the way back, in p: of what comes, and of what a pass leaves. */
+enum { INPUT = 2, LEFT_LAZY = 8, LEFT_FOLDED = 4 };
+
+#define FITS(IN_P, BITS, MORE) _Static_assert(((uint64_t)(IN_P) << (BITS)) + (MORE) <= (uint64_t)1 << 52, "a value outgrows its factor")
+FITS(2 * MOST_LEVELS + 2 * LAST, LAZY_BITS, (uint64_t)1 << 50);
+FITS(2 + 4 * LAST, FOLDED_BITS, 0);
+FITS(8 * LEFT_LAZY, LAZY_BITS, 0);
+FITS(8 * LEFT_FOLDED, FOLDED_BITS, 0);
+FITS(4, 50, 0);
 
 /*
  * Twiddle factors: pairs (w, floor(w 2^52 / p)). First those of all levels above the last six, in the order of rns_form.fill, one of 2^k blocks at
@@ -229,10 +239,9 @@ IFMA_INLINE void sum_difference(__m512i *x, __m512i *y, __m512i above, const ifm
     *x = how == FULL ? ifma_once_below(sum, c->two_p) : sum;
 }
 
-/* Bounds in p: of what transforms take, of what a pass leaves, and of sums some levels later. */
-enum { INPUT = 2 };
-#define LEFT(HOW) ((HOW) == LAZY ? 8 : 4)
+IFMA_INLINE int left(const mode how) { return how == LAZY ? LEFT_LAZY : LEFT_FOLDED; }
 
+/* `levels` levels after values below `bound` p: no less than what is subtracted */
 IFMA_INLINE __m512i above_sums(const int bound, const int levels, const ifma_prime *c, const mode how)
 {
     return how == FULL ? c->two_p : _mm512_mullo_epi64(ifma_broadcast((uint64_t)bound << levels), c->p);
@@ -249,7 +258,7 @@ IFMA_INLINE void back_between(__m512i *v, const uint64_t *w, size_t index, const
                               const mode how)
 {
     const int half = 1 << (levels - level - 1);
-    const __m512i above = above_sums(LEFT(how), levels - level - 1, c, how);
+    const __m512i above = above_sums(left(how), levels - level - 1, c, how);
 #pragma GCC unroll 8
     for (int s = 0; s < 1 << level; s++) {
         const uint64_t *const pair = w + 2 * ((index << level) + (size_t)s);
@@ -280,7 +289,7 @@ IFMA_INLINE void back_inside(__m512i *v, const uint64_t *w, const int level, con
 IFMA_INLINE void back_top(__m512i *v, const uint64_t *w, const int levels, const ifma_prime *c, const mode how)
 {
     const int half = 1 << (levels - 1);
-    const __m512i above = above_sums(LEFT(how), levels - 1, c, how);
+    const __m512i above = above_sums(left(how), levels - 1, c, how);
 #pragma GCC unroll 4
     for (int j = 0; j < half; j++) {
         sum_difference(v + j, v + half + j, above, c, how);
