@@ -23,10 +23,10 @@ Small = npt.NDArray[np.int8]
 
 
 def encrypt(key: Words, u: Small, e: Small, basis: Basis, plain: Words | None = None) -> Words:
-    """(k u + e - r) / p for both halves k of the key, r what is left modulo p, centred; plus (plain, 0): (2, limbs, N), NTT domain.
+    """(k u + e - r) / p for both halves k of the key, r = k u + e modulo p, centred; plus (plain, 0): (2, limbs, N), NTT domain.
 
-    basis: the limbs, and p last. key: (2, rows, N), NTT domain, rows those of the limbs first and that of p last; rows between are
-    not read. u: int8 (N,), e: int8 (2, N), coefficients. plain: (limbs, N). Residues are not looked at.
+    basis: the limbs, and p last. key: (2, rows, N), NTT domain, rows those of the limbs first and that of p last; rows between
+    are not read. u: int8 (N,), e: int8 (2, N), coefficients. plain: (limbs, N). Residues are not looked at.
     """
     limbs, n = len(basis) - 1, basis.degree
     words = contiguous(checked(key, np.uint64, "key"))
