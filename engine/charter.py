@@ -50,6 +50,15 @@ class Member(BaseModel):
 
     @property
     def key_bytes(self) -> bytes:
+    @field_validator("certificate")
+    @classmethod
+    def _pem(cls, value: str) -> str:
+        try:
+            x509.load_pem_x509_certificate(value.encode())
+        except ValueError:
+            raise ValueError("the certificate cannot be read") from None
+        return value
+
         return base64.b64decode(self.public_key)
 
     @cached_property
@@ -191,7 +200,7 @@ def load(path: Path) -> Charter:
     try:
         envelope = json.loads(path.read_bytes())
         document, signatures = envelope["charter"], envelope["signatures"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise CharterError(f"{path.name} is not a charter file; ask the study's coordinator for it") from None
     charter = parse(document)
     for member in charter.members:

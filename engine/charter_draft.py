@@ -152,7 +152,7 @@ def read(path: Path) -> Draft:
         document = dict(envelope["charter"])
         signatures = {name: base64.b64decode(text) for name, text in envelope["signatures"].items()}
         members = tuple(Member.model_validate(member) for member in document.pop("members"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(f"{path} is not a charter file; begin one with `unseen study init study.toml`") from None
     return Draft(charters.parse_terms(document), members, signatures)
 
@@ -188,12 +188,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 def _check_certificate(member: Member) -> None:
     """A certificate that no other member could connect with is found before anybody signs."""
     again = f"{member.name} makes a new one"
-    try:
-        certificate = x509.load_pem_x509_certificate(member.certificate.encode())
-        names = identities.names_in(certificate)
-    except ValueError:
-        raise ConfigError(f"the certificate of {member.name} cannot be read; {again}") from None
-    if names != [member.name]:
+    certificate = x509.load_pem_x509_certificate(member.certificate.encode())
+    if identities.names_in(certificate) != [member.name]:
         raise ConfigError(f"the certificate of {member.name} is made out to another name; {again}")
     if certificate.not_valid_after_utc <= datetime.now(UTC):
         raise ConfigError(f"the certificate of {member.name} has expired; {again}")

@@ -60,11 +60,11 @@ def load(name: str, folder: Path) -> Identity:
 
 
 def names_in(certificate: x509.Certificate) -> list[str]:
-    """The DNS names that a certificate is made out to. Raises ValueError when it says none."""
+    """The DNS names that a certificate is made out to."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        raise ValueError("no subject alternative name") from None
+    except (x509.ExtensionNotFound, ValueError):
+        return []
     return found.value.get_values_for_type(x509.DNSName)
 
 

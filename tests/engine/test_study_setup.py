@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import tomllib
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from engine import charter as charters
-from engine import errors, identity
+from engine import charter_draft, errors, identity
 from engine.charter_draft import card_of
+from engine.cli import study as study_commands
 from engine.cli.main import app
 from engine.client import config as client_config
 from engine.party import config as party_config
@@ -22,6 +26,13 @@ from engine.party.template import hospital_toml
 PARTIES = ("um", "iu", "uk")
 MEMBERS = (*PARTIES, "ana")
 TERMS = 'title = "t"\ncompute = ["um", "iu", "uk"]\nanalyses = ["ols"]\ndictionary = "dictionary.toml"\n'
+GOOD = {
+    "title": "t",
+    "members": [],
+    "compute": list(PARTIES),
+    "analyses": ["ols"],
+    "dictionary": {"columns": {"age": {"type": "integer", "bounds": [0, 120]}}},
+}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -165,6 +176,46 @@ def test_an_expired_certificate_does_not_come_into_a_charter(run, charter):
 def test_a_daemon_without_a_task_is_refused(run, charter):
     run("party", "init", "zz", "--address", "zz:7443")
     assert "nothing to do" in run("study", "add-party", charter, *cards("zz"), code=2).stderr
+
+
+# -- files that are anything ---------------------------------------------------------------------------------------------------
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda kids: st.lists(kids) | st.dictionaries(st.text(), kids),
+)
+
+
+@given(st.binary() | JSON.map(lambda tree: json.dumps(tree).encode()))
+def test_any_file_in_the_place_of_a_charter_is_a_config_error(data):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        for read in (charters.load, charter_draft.read, charter_draft.read_card):
+            with pytest.raises(errors.ConfigError):
+                read(Path(file.name))
+
+
+@given(st.sampled_from(["members", "compute", "dictionary", "floors", "analyses", "title"]), JSON)
+def test_a_charter_with_anything_in_one_field_is_a_config_error_or_a_charter(field, value):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "charter.json"
+        path.write_text(json.dumps({"charter": {**GOOD, field: value}, "signatures": {}}))
+        try:
+            draft = charter_draft.read(path)
+        except errors.ConfigError:
+            return
+        assert draft.signed_by() == ()
+        assert study_commands.describe(draft)
+
+
+def test_nesting_without_end_is_a_config_error(tmp_path):
+    path = tmp_path / "charter.json"
+    path.write_text('{"charter": ' + "[" * 100_000)
+    for read in (charters.load, charter_draft.read):
+        with pytest.raises(errors.ConfigError):
+            read(path)
 
 
 # -- a member's own folder ---------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Mutation:
 VIEWS = "tests/protocols/test_views.py"
 GATE = "tests/engine/test_gate.py::test_each_rule_at_its_edge"
 POLICY = "tests/engine/party/test_policy.py"
+CKKS = "tests/protocols/ckks"
 
 MUTATIONS = [
     Mutation(
@@ -247,6 +248,20 @@ MUTATIONS = [
         "tests/engine/transport/test_credentials.py::test_anybody_else_is_refused",
     ),
     Mutation(
+        "paused",
+        "engine/party/flow.py",
+        "if self.book.standing.paused or self._stopping:",
+        "if self._stopping:",
+        "tests/engine/party/test_standing.py::test_a_paused_party_takes_no_new_question_and_finishes_what_it_has",
+    ),
+    Mutation(
+        "revoked-researcher",
+        "engine/party/jobs_service.py",
+        "        self._flow.check_served(caller.name)\n",
+        "",
+        "tests/engine/party/test_standing.py::test_a_revoked_researcher_is_served_no_more_and_what_waits_ends_for_all",
+    ),
+    Mutation(
         "session-hello-signature",
         "engine/transport/opening.py",
         "canonical.verify(self._charter.member(member).key_bytes, DOMAIN, signed, hello.signature)",
@@ -315,6 +330,90 @@ MUTATIONS = [
         "int(len(basis) >= DECODED_LIMBS)",
         "0",
         "tests/native/test_embedding.py::test_the_fourth_limb_must_agree",
+    ),
+    Mutation(
+        "special-primes-count-in-the-table",
+        "protocols/ckks/parameters.py",
+        "if self.modulus_bits > limit:",
+        "if math.log2(math.prod(self.primes)) > limit:",
+        f"{CKKS}/test_parameters.py::test_a_modulus_that_only_fits_without_the_special_primes_is_refused",
+    ),
+    Mutation(
+        "ciphertexts-of-one-key",
+        "protocols/ckks/ciphertext.py",
+        "if a.key_id != b.key_id:",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_another_key",
+    ),
+    Mutation(
+        "relinearisation-key-of-the-ciphertext",
+        "protocols/ckks/products.py",
+        "if a.key_id != key.key_id:",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_another_key",
+    ),
+    Mutation(
+        "parameters-of-one-preset",
+        "protocols/ckks/ciphertext.py",
+        "if a is not b and a.id != b.id:",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_other_parameters",
+    ),
+    Mutation(
+        "scales-of-a-sum",
+        "protocols/ckks/ciphertext.py",
+        "if not same_scale(a, b):",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_different_scales",
+    ),
+    Mutation(
+        "no-overflow-of-a-ciphertext",
+        "protocols/ckks/ciphertext.py",
+        "if not self.context.fits(self.level, self.scale, self.estimate):",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_products_that_outgrow_the_modulus",
+    ),
+    Mutation(
+        "declared-bound-of-a-plaintext",
+        "protocols/ckks/encoder.py",
+        "if not _within(array, bound):",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_numbers_that_are_none_or_beyond_the_bound",
+    ),
+    Mutation(
+        "declared-bound-of-a-decryption",
+        "protocols/ckks/encoder.py",
+        "if not _within(values, (estimate.bound + estimate.error) * (1 + noise.FLOAT_ERROR)):",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_a_value_larger_than_it_was_declared_shows_when_it_is_decrypted",
+    ),
+    Mutation(
+        "size-of-a-message",
+        "protocols/ckks/wire.py",
+        "if len(body) != skip + packing.packed_size(shape, basis):",
+        "if False:",
+        f"{CKKS}/test_wire.py::test_truncated_and_extended_bytes_are_refused",
+    ),
+    Mutation(
+        "parameters-of-a-message",
+        "protocols/ckks/wire.py",
+        "if header.context_id != context.id:",
+        "if False:",
+        f"{CKKS}/test_wire.py::test_an_altered_field_is_refused",
+    ),
+    Mutation(
+        "numbers-of-a-message",
+        "protocols/ckks/wire.py",
+        "if not (_positive(header.scale) and _positive(header.deviation) and 0 <= header.bound < math.inf):",
+        "if False:",
+        f"{CKKS}/test_wire.py::test_numbers_that_cannot_be_are_refused",
+    ),
+    Mutation(
+        "secret-keys-stay",
+        "protocols/ckks/keys.py",
+        'raise TypeError("a secret key is not serialised or copied")',
+        "return super().__reduce_ex__(protocol)",
+        f"{CKKS}/test_keys.py::test_a_secret_key_is_not_shown_or_serialised_by_accident",
     ),
 ]
 
