@@ -24,6 +24,8 @@ from engine.errors import CharterError, NotAuthorised, SignatureInvalid
 DOMAIN = "unseen charter v1"
 BAND = 1024  # tables are declared in steps of so many rows
 MAX_ROWS = 1 << 40
+ENGINES = ("replicated", "ckks")
+ENGINES = ("replicated", "ckks")
 MAX_HOSPITALS = 32  # the range proof of protocols/numeric/solve.py allows this many roundings in a total
 ON_SHARED_ROWS = ("logit", "poisson")  # analyses that may share rows, as many as the charter declares for each table
 Role = Literal["hospital", "compute", "researcher"]
@@ -48,8 +50,6 @@ class Member(BaseModel):
             raise ValueError("an Ed25519 public key has 32 bytes")
         return value
 
-    @property
-    def key_bytes(self) -> bytes:
     @field_validator("certificate")
     @classmethod
     def _pem(cls, value: str) -> str:
@@ -59,6 +59,8 @@ class Member(BaseModel):
             raise ValueError("the certificate cannot be read") from None
         return value
 
+    @property
+    def key_bytes(self) -> bytes:
         return base64.b64decode(self.public_key)
 
     @cached_property
@@ -102,6 +104,8 @@ class Terms(BaseModel):
             raise ValueError("`compute` names three different members")
         if "plaintext" in self.engines:
             raise ValueError("the plaintext engine computes in the clear and is for tests only")
+        if not self.engines or not set(self.engines) <= set(ENGINES):
+            raise ValueError(f"`engines` lists what the study allows of {', '.join(ENGINES)}")
         return self
 
     @cached_property

@@ -76,6 +76,7 @@ class Receipt(BaseModel):
     rounds: int = Field(ge=0)  # exchanges that this party took part in
     bytes_sent: int = Field(ge=0)  # by this party
     joint_seconds: float = 0.0  # from the hospitals' contributions to the outputs, over all stages
+    converted: int = Field(default=0, ge=0)  # sums that came out of ciphertexts as shares, none of them decrypted
     leakage_log2: float | None = None  # log2 of what all masked openings together may show; None where nothing was masked
     started: str = Field(pattern=_TIME)
     finished: str = Field(pattern=_TIME)
@@ -104,9 +105,18 @@ class Receipt(BaseModel):
         if self.controls:
             told = ", ".join(f"{name} ({count} times)" for name, count in self.controls.items())
             lines.insert(4, f"told to the parties after each step, yes or no: {told}")
+        if self.engine == "ckks":
+            lines.insert(4, _ckks(self.converted))
         if self.leakage_log2 is not None:
             lines.append(f"what all its masked openings together may show: 2^{self.leakage_log2:.1f} at most")
         return "\n".join(lines + [f"warning: {warning}" for warning in self.warnings])
+
+
+def _ckks(converted: int) -> str:
+    """What the engine did with the hospitals' data."""
+    if not converted:
+        return "sums of each hospital, masked against the others before they were shared: exact, no ciphertext needed"
+    return f"coefficients travelled encrypted; {converted} sums came out of ciphertexts as shares, and nothing was decrypted"
 
 
 def arrays(outputs: Sequence[Output]) -> tuple[OpenedArray, ...]:

@@ -161,6 +161,7 @@ def _charter(
             "members": listed,
             "compute": compute,
             "analyses": sorted(analyses.ANALYSES),
+            "engines": charters.ENGINES,
             "steps": choices.steps,
             "floors": floors.model_dump(),
             "round_deadline": choices.round_deadline,

@@ -37,8 +37,10 @@ class RowWise(Protocol):
         ...
 
     def series(self, x: Any, many: Sequence[Series]) -> list[Any]:
-        """The values of several series, each within [-1, 1], of x in [-1, 1]."""
+        """The values of several series of x in [-1, 1]."""
         ...
+
+    def square(self, x: Any) -> Any: ...
 
     def variance(self, p: Any) -> Any:
         """p (1 - p) of p in [0, 1]."""
@@ -48,8 +50,8 @@ class RowWise(Protocol):
         """What `sums` needs of a factor: for keeping many of them."""
         ...
 
-    def sums(self, weighted: Weighted, which: slice) -> Any:
-        """The sums named, in this form's own shape."""
+    def sums(self, weighted: Weighted, which: slice, room_log2: int) -> Any:
+        """The sums named, in this form's own shape; their mean over rows stays below 2^room_log2."""
         ...
 
 
@@ -65,13 +67,16 @@ class ClearRows:
     def series(self, x: np.ndarray, many: Sequence[Series]) -> list[np.ndarray]:
         return [np.asarray(chebyshev.chebval(x, each)) for each in many]
 
+    def square(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.square(x))
+
     def variance(self, p: np.ndarray) -> np.ndarray:
         return np.asarray(p * (1 - p))
 
     def kept(self, factor: np.ndarray) -> np.ndarray:
         return factor
 
-    def sums(self, weighted: Weighted, which: slice) -> np.ndarray:
+    def sums(self, weighted: Weighted, which: slice, room_log2: int = 0) -> np.ndarray:
         """float64 (columns,)."""
         total = np.zeros(len(range(weighted.count)[which]))
         for block, factor in enumerate(weighted.factors):

@@ -91,12 +91,14 @@ class Output:
 class EncryptedSums:
     """Sums over rows at coefficients that the hospitals have in encrypted form only; their totals reach JOINT as shares.
 
-    A total S of terms in [-1, 1] arrives as S / N with N = 2^rows_log2, by its name, shape (count,).
+    A total S of terms in [-1, 1] arrives as S / N with N = 2^rows_log2, by its name, shape (count,). Terms may be larger where
+    the mean stays below 2^rooms[name].
     """
 
     numbers: int  # how many coefficients are encrypted
     counts: Mapping[str, int]  # sums by name
-    variance: bool = False  # mean (1 - mean) is among the factors: a level more
+    rooms: Mapping[str, int] = field(default_factory=dict)
+    products: bool = False  # products of functions are among the factors: a level more
 
 
 @dataclass(frozen=True)

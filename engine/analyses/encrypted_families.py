@@ -2,6 +2,8 @@
 
 A series is in x = eta / limit on [-1, 1], of degree below 64, and its values lie in [-1, 1]: means in units of 2^residual_log2,
 weights in units of their bound, b(eta) in units of 2^cumulant_log2. `guard` is T_62: at most 1 inside, and enormous outside.
+Pearson's chi-square comes from squares of exp(eta / 2) and exp(-eta / 2), which are not small:
+    binomial   sum (1 - y) exp(eta) + y exp(-eta)            Poisson   sum y^2 exp(-eta) - 2 y + exp(eta)
 """
 
 from __future__ import annotations
@@ -15,17 +17,18 @@ import numpy as np
 
 from engine.analyses.families import Binomial, Family, Poisson
 from protocols.ckks.polynomial import interpolate, sigmoid
-from protocols.numeric.solve import FAR, FAST
+from protocols.numeric.solve import FAR, FAST, NEGATIVE_LOG2
 from protocols.rowwise import Series
 
 DEGREE = 63
+FAR_NEGATIVE_LOG2 = -26
 GUARD: Series = (0.0,) * 62 + (1.0,)
 
 
 @dataclass(frozen=True)
 class EncryptedFamily:
     limit: float  # of |eta|
-    series: Mapping[str, Series]  # mean, cumulant, guard
+    series: Mapping[str, Series]  # mean, cumulant, guard, and for squaring rise and fall
     variance: bool  # the weight is mean (1 - mean), else the mean itself
     weight_unit_log2: int  # a weight as summed counts in 2^(weight_log2 - weight_unit_log2)
     cumulant_log2: int
@@ -33,6 +36,11 @@ class EncryptedFamily:
     converged_log2: int
     runs_away_log2: int
     steps: tuple[float, ...]
+    negative_log2: int  # of `steps`: how far below 0 a Hessian may be (protocols/numeric/solve.py)
+    epsilon_log2: int  # of B, added to H: above what weights and sums are off by
+    squares: tuple[str, ...] = ("rise", "fall")  # what is squared for Pearson's chi-square
+    room_log2: int = 10  # the mean of such a square times its column stays below 2^room_log2
+    square_log2: int = 0  # its column counts in 2^square_log2
 
 
 def encrypted(family: Family) -> EncryptedFamily:
@@ -50,17 +58,36 @@ def _binomial() -> EncryptedFamily:
         "mean": _series(sigmoid, limit),
         "cumulant": _series(lambda eta: np.logaddexp(0.0, eta) / 32, limit),
         "guard": GUARD,
+        "rise": _series(lambda eta: np.exp(eta / 2), limit),
+        "fall": _series(lambda eta: np.exp(-eta / 2), limit),
     }
-    return EncryptedFamily(limit, series, True, -2, 5, 5e-6, -32, -5, FAST)
+    return EncryptedFamily(limit, series, True, -2, 5, 5e-6, -32, -5, FAST, NEGATIVE_LOG2, -12)
 
 
 @lru_cache
 def _poisson(m: int) -> EncryptedFamily:
     """Means up to 2^m, and down to 2^-m: 2^-m exp(eta) on [-m log 2, m log 2]."""
     limit = m * math.log(2)
-    mean = _series(lambda eta: np.exp(eta - limit), limit)
+    series = {
+        "mean": _series(lambda eta: np.exp(eta - limit), limit),
+        "guard": GUARD,
+        "fall": _series(lambda eta: np.exp(-eta / 2), limit),
+    }
     return EncryptedFamily(
-        limit, {"mean": mean, "cumulant": mean, "guard": GUARD}, False, 0, m, 2.0**-20 * 2**m, -32 + m, -5, FAR
+        limit,
+        series,
+        False,
+        0,
+        m,
+        2.0**-20 * 2**m,
+        -32 + m,
+        -5,
+        FAR,
+        FAR_NEGATIVE_LOG2,
+        -18,
+        squares=("fall",),
+        room_log2=m,
+        square_log2=2 * m,
     )
 
 

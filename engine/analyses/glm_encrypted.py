@@ -2,9 +2,9 @@
 
     start    LOCAL  the hospital's own fit (one_shot.py) and sums of y, as in glm_hidden.py
              JOINT  the inverse Gram matrix B^-1, gamma_0
-    gradient ROWS   Z'mean at gamma, on ciphertexts (protocols/rowwise.py), as shares; whether all predictors were in range
-    score    JOINT  a step by the gradient, and the Hessian that the hospitals' own fits promise
-    sums     ROWS   Z'mean, Z'WZ, the sum of b(eta), on ciphertexts, as shares; whether all predictors were in range
+    gradient ROWS   Z'mean at gamma, on ciphertexts (protocols/rowwise.py), as shares
+    score    JOINT  a step by the gradient, and the Hessian that the hospitals' own fits promise; both twice
+    sums     ROWS   Z'mean, Z'WZ, sums of b(eta) and for Pearson's chi-square; whether all predictors were in range
     newton   JOINT  H^-1 from B^-1, a step
     final    JOINT  H^-1 to full precision, a last step, log-likelihood: the outputs
 
@@ -15,8 +15,8 @@ shares and before anything is computed with them, whether the job ends with `int
 percent beyond the limit; one so far out, beyond twice the limit, that its ciphertext overflows to a number that happens to lie
 in [-n, n], a chance of about 2 n in q / scale slots: 1 % for full blocks and less for few rows.
 
-Noise. A weight is off by up to 10^-5 of its bound, so H is not quite at least 0; EPSILON B is added for the inverse, whose range
-is provable then (solve.py), and its effect is taken out again to first order: X + X (EPSILON B) X.
+Noise. A weight is off by up to 10^-5 of its bound, so H is not quite at least 0; epsilon B is added for the inverse, whose range
+is provable then (solve.py), and its effect is taken out again to first order: X + X (epsilon B) X.
 
 Source: as glm_hidden.py; the encrypted part: Mouchet et al., eprint 2020/304.
 Adversary: one semi-honest compute party, or all hospitals but one that do not compute: nothing. Compute parties that collude
@@ -51,9 +51,8 @@ from protocols.numeric.solve import POLISH, Coupled, improve, inverse_of, precon
 from protocols.rowwise import RowWise, Weighted
 
 ENCRYPTED_VCOV = ("model",)
-EPSILON_LOG2 = -12  # of B, added to H: above what weights and sums are off by
-NEGATIVE_LOG2 = -21
-NO_PEARSON = "pearson_chi2 is not computed on ciphertexts; engine='replicated' has it"
+SCORES = 2  # steps by the gradient alone, each of which brings the start a hundred times nearer
+NOISE_LOG2 = 12  # of a sum S / N, where few of N rows are there: 2^-12
 ONE = 1 << LARGE_FRAC
 
 
@@ -74,7 +73,7 @@ class Evaluation:
 
     gamma: Secret
     z_mean: Secret
-    cumulant: Secret
+    kept: Mapping[str, Secret]
     hessian: Secret
     gradient: Secret
     coupled: Coupled
@@ -88,8 +87,7 @@ class EncryptedFit(HiddenFit):
 
     @classmethod
     def of(cls, name: str, model: Model, family: Family) -> EncryptedFit:
-        outputs = tuple(each for each in glm_result.outputs(model, family) if each.name != "pearson")
-        plan: Plan = model.plan(outputs, (), 2 * MOST_STEPS + 4, CONTROLS)
+        plan: Plan = model.plan(glm_result.outputs(model, family), (), 2 * (MOST_STEPS + SCORES) + 2, CONTROLS)
         return cls(name, model, family, plan)
 
     @property
@@ -99,10 +97,12 @@ class EncryptedFit(HiddenFit):
     def stage(self, state: State) -> Stage:
         d = self.model.size
         if state.stage == "gradient":
-            return Stage("gradient", encrypted=EncryptedSums(d, {"mean": d, "guard": 1}), stops=("interval",))
+            return Stage("gradient", encrypted=EncryptedSums(d, {"mean": d}), stops=("interval",))
         if state.stage == "sums":
-            counts = {"mean": d, "weight": Symmetric(d).entries, "cumulant": 1, "guard": 1}
-            return Stage("sums", encrypted=EncryptedSums(d, counts, variance=self._series.variance), stops=("interval",))
+            squares = dict.fromkeys(self._series.squares, 1)
+            counts = {"mean": d, "weight": Symmetric(d).entries, "cumulant": 1, "guard": 1, **squares}
+            rooms = dict.fromkeys(squares, self._series.room_log2)
+            return Stage("sums", encrypted=EncryptedSums(d, counts, rooms, products=True), stops=("interval",))
         if state.stage == "score":
             return Stage("score")
         if state.stage == "newton":
@@ -121,29 +121,37 @@ class EncryptedFit(HiddenFit):
 
     def row_wise(self, rows: Rows, state: State, verbs: RowWise) -> dict[str, Weighted]:
         """What a hospital adds up at the encrypted coefficients; at least one block, however few rows there are."""
-        z, _ = self._read(rows)
+        z, y = self._read(rows)
         d, block = self.model.size, verbs.block
         parts = [z[i : i + block].T for i in range(0, max(len(z), 1), block)]
         upper = Symmetric(d).rows_columns
         ones = [np.ones((1, part.shape[1])) for part in parts]
-        wanted = self._series
-        factors: dict[str, list[Any]] = {name: [] for name in self.stage(state).encrypted.counts}  # type: ignore[union-attr]
+        responses = [y[None, i : i + block] for i in range(0, max(len(z), 1), block)]
+        wanted, sums = self._series, self.stage(state).encrypted
+        assert sums is not None
+        factors: dict[str, list[Any]] = {name: [] for name in sums.counts}
         for part in parts:
             x = verbs.combine(part, wanted.limit)
             named = [name for name in factors if name in wanted.series]
             found = dict(zip(named, verbs.series(x, [wanted.series[name] for name in named]), strict=True))
             if "weight" in factors:
                 found["weight"] = verbs.variance(found["mean"]) if wanted.variance else found["mean"]
+                found |= {name: verbs.square(found[name]) for name in wanted.squares}
+                found.setdefault("cumulant", found["mean"])
             for name, factor in found.items():
                 factors[name].append(verbs.kept(factor))
 
         def products(b: int, which: slice) -> np.ndarray:
             return np.asarray(parts[b][upper[0][which]] * parts[b][upper[1][which]])
 
-        columns = {"mean": lambda b, which: parts[b][which], "weight": products}
+        columns = {
+            "mean": lambda b, which: parts[b][which],
+            "weight": products,
+            "rise": lambda b, which: 1 - responses[b],
+            "fall": lambda b, which: np.ldexp(responses[b] ** 2, -wanted.square_log2),
+        }
         return {
-            name: Weighted(each, columns.get(name, lambda b, which: ones[b][which]), self.stage(state).encrypted.counts[name])  # type: ignore[union-attr]
-            for name, each in factors.items()
+            name: Weighted(each, columns.get(name, lambda b, which: ones[b]), sums.counts[name]) for name, each in factors.items()
         }
 
     # -- JOINT ----------------------------------------------------------------------------------------------------------
@@ -178,21 +186,21 @@ class EncryptedFit(HiddenFit):
     def _checked(self, mpc: Engine, held: Held, totals: Mapping[str, Secret]) -> tuple[dict[str, Secret], Secret]:
         """The sums, bounded by what they can be where all predictors are in range, and 1 where they are not.
 
-        Every row has a term of at most 1, up to 2^-6 for noise and series; the guard's terms are counted against n itself.
+        Every row has a term of at most 1, up to 2^-6 for noise and series; the guard's sum is counted against n itself.
         """
-        names = sorted(totals)
-        frac = totals["guard"].frac
-        most = (1 << frac - 6) + (1 << frac)  # S / N at most 1, and noise
-        flat = mpc.concat([totals[name] for name in names])
-        n = mpc.rescale_up(replace(mpc.reshape(held.n, (1,)), frac=self.model.rows_log2), frac)
-        room = n + (1 << max(0, frac - 20))  # and the noise of a sum over few rows
-        limits = [room - totals["guard"], room + totals["guard"]]
-        inside = mpc.in_range(replace(flat, frac=0), most)
-        above = mpc.is_negative(mpc.concat([replace(each, frac=0) for each in limits]))
-        count = flat.shape[0]
-        outside = mpc.reshape(any_of(mpc, [1 - inside[i : i + 1] for i in range(count)] + [above[:1], above[1:]]), ())
-        kept = {name: mpc.bounded(totals[name], most, "`interval` opens before it is used") for name in names}
-        return kept, outside
+        small = [name for name in sorted(totals) if name not in self._series.squares]
+        frac = totals["mean"].frac
+        most = (1 << frac) + (1 << frac - 6)
+        inside = mpc.in_range(replace(mpc.concat([totals[name] for name in small]), frac=0), most)
+        questions = [mpc.reshape(mpc.sum(inside) - inside.shape[0], (1,))]  # negative when one is outside
+        if "guard" in totals:
+            n = mpc.rescale_up(replace(mpc.reshape(held.n, (1,)), frac=self.model.rows_log2), frac)
+            room = replace(n, frac=0) + (1 << frac - NOISE_LOG2)
+            guard = replace(totals["guard"], frac=0)
+            questions += [room - guard, room + guard]
+        outside = any_of(mpc, [mpc.is_negative(mpc.concat(questions))])
+        kept = {name: mpc.bounded(totals[name], most, "`interval` opens before it is used") for name in small}
+        return {**totals, **kept}, mpc.reshape(outside, ())
 
     def _means(self, mpc: Engine, held: Held, kept: Mapping[str, Secret]) -> tuple[Secret, Secret]:
         """Z'mean / 2^residual_log2: S / N, raw, and S P / N, (d, 1)."""
@@ -227,13 +235,14 @@ class EncryptedFit(HiddenFit):
         hessian = mpc.bounded(hessian + self._epsilon(mpc, start), ONE + ONE // 512, PEAK)
         gradient = held.score - z_mean
         absent = self.model.absent_columns_of_all(mpc, start.absent)
-        begun = precondition(mpc, start.gram_inverse, hessian, absent, gradient, NEGATIVE_LOG2)
+        begun = precondition(mpc, start.gram_inverse, hessian, absent, gradient, self._series.negative_log2)
         coupled = improve(mpc, begun, self._series.steps)
-        return Evaluation(gamma, raw, kept["cumulant"], hessian, gradient, coupled)
+        return Evaluation(gamma, raw, kept, hessian, gradient, coupled)
 
     def _epsilon(self, mpc: Engine, start: Start) -> Secret:
-        """EPSILON B at 64 bits."""
-        return mpc.truncate(replace(start.gram, frac=LARGE_FRAC - EPSILON_LOG2), -EPSILON_LOG2)
+        """A little of B, at 64 bits."""
+        bits = -self._series.epsilon_log2
+        return mpc.truncate(replace(start.gram, frac=LARGE_FRAC + bits), bits)
 
     def _ended(self, mpc: Engine, held: Held, at: Evaluation) -> Step:
         model, d = self.model, self.model.size
@@ -246,6 +255,7 @@ class EncryptedFit(HiddenFit):
         outputs = {
             "gamma": gamma,
             "fit": self._likelihood(mpc, held, at, gamma - mpc.rescale_up(at.gamma, LARGE_FRAC)),
+            "pearson": self._chi_square(mpc, held, at),
             **held.told,
             **model.model_spread(mpc, self._without_epsilon(mpc, held, X)),
         }
@@ -254,17 +264,14 @@ class EncryptedFit(HiddenFit):
         return Step({"separated": any_of(mpc, [singular, outside, far])}, outputs=outputs)
 
     def _without_epsilon(self, mpc: Engine, held: Held, X: Secret) -> Secret:
-        """(H + EPSILON B)^-1 corrected to first order."""
+        """(H + epsilon B)^-1 corrected to first order."""
         moved = mpc.matmul(self._epsilon(mpc, held.start), X, frac=LARGE_FRAC)
-        return mpc.bounded(X + mpc.matmul(X, moved, frac=LARGE_FRAC), X.bound, "the inverse of a matrix at least EPSILON smaller")
+        return mpc.bounded(X + mpc.matmul(X, moved, frac=LARGE_FRAC), X.bound, "the inverse of a slightly smaller matrix")
 
     def _likelihood(self, mpc: Engine, held: Held, at: Evaluation, step: Secret) -> Secret:
         """sum (y eta - b(eta)) / N at gamma + step, to second order."""
         r, res, d = self.model.rows_log2, self.family.residual_log2, self.model.size
-        b = mpc.reshape(at.cumulant, ())
-        b = replace(b, frac=b.frac - self._series.cumulant_log2)
-        b = mpc.rescale_up(b, max(b.frac, LARGE_FRAC + r))
-        b = mpc.truncate(b, b.frac - LARGE_FRAC - r)
+        b = self._total(mpc, at.kept["cumulant"], self._series.cumulant_log2)
         frac = max(held.zy.frac, at.z_mean.frac)
         zy, z_mean = mpc.rescale_up(held.zy, frac), mpc.rescale_up(at.z_mean, frac)
         half_gradient = replace(zy - z_mean, frac=frac + 1)
@@ -273,18 +280,37 @@ class EncryptedFit(HiddenFit):
         linear = mpc.matmul(mpc.reshape(left, (1, 2 * d)), right, frac=LARGE_FRAC + r)[0, 0]
         return mpc.shift_left(linear, res) - b
 
+    def _total(self, mpc: Engine, total: Secret, unit_log2: int) -> Secret:
+        """One sum S / N, (), counted in 2^unit_log2, as outputs have it: 64 + rows_log2 fractional bits."""
+        one = mpc.reshape(total, ())
+        one = replace(one, frac=one.frac - unit_log2)
+        return mpc.rescale_up(one, LARGE_FRAC + self.model.rows_log2)
+
+    def _chi_square(self, mpc: Engine, held: Held, at: Evaluation) -> Secret:
+        """sum (y - mean)^2 / W / N, at gamma itself."""
+        squares = [self._total(mpc, at.kept[name], self._series.square_log2) for name in self._series.squares]
+        if len(squares) == 2:
+            return squares[0] + squares[1]
+        frac = LARGE_FRAC + self.model.rows_log2
+        responses = mpc.rescale_up(replace(held.told["total"], frac=self.model.rows_log2), frac)  # a count, as S / N
+        return squares[0] - mpc.shift_left(responses, 1) + self._total(mpc, at.kept["cumulant"], self._series.cumulant_log2)
+
     # -- between the stages, and RESULT -----------------------------------------------------------------------------------
 
     def advance(self, state: State, opened: Mapping[str, np.ndarray], hidden: Any) -> State:
         """Raises NotEstimable, everywhere alike, when the steps do not converge."""
         if state.stage == "start":
-            return State("gradient" if self.model.size <= one_shot.MOST_CUBED else "sums", 0, hidden=hidden)
+            return State("gradient" if self.model.size <= one_shot.MOST_CUBED else "sums", 1, hidden=hidden)
         if state.stage == "gradient":
-            return State("score", hidden=hidden)
+            return State("score", state.iteration, hidden=hidden)
         if state.stage == "score":
-            return State("sums", 1, hidden=hidden)
+            return (
+                State("gradient", state.iteration + 1, hidden=hidden)
+                if state.iteration < SCORES
+                else State("sums", 1, hidden=hidden)
+            )
         if state.stage == "sums":
-            return State("newton", max(1, state.iteration), hidden=hidden)
+            return State("newton", state.iteration, hidden=hidden)
         if bool(opened["converged"]):
             return State("final", state.iteration, hidden=hidden)
         if state.iteration >= MOST_STEPS:
@@ -292,6 +318,5 @@ class EncryptedFit(HiddenFit):
         return State("sums", state.iteration + 1, hidden=hidden)
 
     def result(self, opened: Opened) -> GLMResult:
-        values = {**opened.values, "pearson": np.array(np.nan)}
-        error = self._series.error * np.sqrt(opened.n)
-        return glm_result.make(self.model, self.family, replace(opened, values=values), float(error), (NO_PEARSON,))
+        found = glm_result.make(self.model, self.family, opened, float(self._series.error * np.sqrt(opened.n)))
+        return replace(found, iterations=(opened.stages - 2 - 2 * SCORES) // 2)

@@ -26,7 +26,7 @@ from protocols.engine import Declared, Engine, Secret
 from protocols.rowwise import ClearRows, Weighted
 from protocols.session import Session
 
-BOUND = 4 * GAMMA_LIMIT  # of a coefficient of the scaled columns
+BOUND = 8 * GAMMA_LIMIT  # of a coefficient of the scaled columns
 TYPICAL = 64.0  # of a coefficient: what error estimates assume; a larger one is as much noisier
 AT_ONCE = 128  # sums that are converted together: 128 MiB of ciphertexts
 PRESET = N32768
@@ -34,7 +34,7 @@ MASKS = "sums in the clear, modulo q"
 
 
 def plan_of(sums: EncryptedSums, rows_log2: int, hospitals: int) -> SumsPlan:
-    return SumsPlan(PRESET, sums.numbers, rows_log2, hospitals, sums.variance)
+    return SumsPlan(PRESET, sums.numbers, rows_log2, hospitals, sums.products)
 
 
 class Ciphers:
@@ -60,15 +60,15 @@ class Ciphers:
                 weighted = analysis.row_wise(rows(), state, verbs)
         parts: dict[str, list[Secret]] = {name: [] for name in sums.counts}
         for name, which in chunks(sums.counts):
-            mine = None
+            mine, room = None, sums.rooms.get(name, 0)
             if verbs is not None:
                 with self._alive():
-                    mine = verbs.sums(weighted[name], which)
+                    mine = verbs.sums(weighted[name], which, room)
             count = which.stop - which.start
-            found = conversion.to_shares(session, joint, self._book, mpc, mine, count, 2.0**plan.scale_bits)
+            found = conversion.to_shares(session, joint, self._book, mpc, mine, count, 2.0 ** plan.scale_bits(room))
             if found is not None:
                 parts[name].append(found)
-        return {} if mpc is None else _named(mpc, parts, plan)
+        return {} if mpc is None else _named(mpc, parts, plan, sums.rooms)
 
     def _joint_keys(self, numbers: int) -> keys.JointKeys:
         if self._keys is None:
@@ -93,16 +93,16 @@ def totals_in_clear(mpc: Engine, sums: EncryptedSums, plan: SumsPlan, hospitals:
     q = plan.preset.primes[0]
     parts: dict[str, list[Secret]] = {name: [] for name in sums.counts}
     for name, which in chunks(sums.counts):
-        count = which.stop - which.start
+        count, room = which.stop - which.start, sums.rooms.get(name, 0)
         verbs = ClearRows(np.empty(0), plan.preset.slots)
         for weighted in hospitals:
             found = verbs.sums(weighted[name], which)
-            mpc.contribute({MASKS: np.rint(np.ldexp(found, -plan.unit_log2)).astype(np.int64) % q})
+            mpc.contribute({MASKS: np.rint(np.ldexp(found, -plan.unit_log2(room))).astype(np.int64) % q})
         declared = (Declared(MASKS, (count,), float(plan.hospitals * (q - 1)), frac=0),)
         masks = mpc.totals(declared)[MASKS]
         parts[name].append(centred(mpc, np.zeros(count, np.uint64), masks, q, plan.hospitals))
-    return _named(mpc, parts, plan)
+    return _named(mpc, parts, plan, sums.rooms)
 
 
-def _named(mpc: Engine, parts: Mapping[str, list[Secret]], plan: SumsPlan) -> dict[str, Secret]:
-    return {name: replace(mpc.concat(each), frac=plan.frac) for name, each in parts.items()}
+def _named(mpc: Engine, parts: Mapping[str, list[Secret]], plan: SumsPlan, rooms: Mapping[str, int]) -> dict[str, Secret]:
+    return {name: replace(mpc.concat(each), frac=plan.frac(rooms.get(name, 0))) for name, each in parts.items()}

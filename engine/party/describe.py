@@ -46,6 +46,10 @@ def describe_question(spec: Spec, plan: Plan) -> str:
         sentences.append(f"Options: {options}.")
     if spec.disclosure == "steps":
         sentences.append("Its intermediate coefficients are opened to all parties after each step.")
+    if spec.engine == "ckks":
+        sentences.append(
+            "No row leaves a hospital in any form: hospitals send masked sums, and sums computed on encrypted coefficients."
+        )
     if plan.shares_rows:
         sentences.append(
             "For it every hospital shares its rows among the three compute parties, two of which together could read them."

@@ -89,6 +89,7 @@ def _receipt(
         rounds=meter.rounds,
         bytes_sent=meter.bytes_sent,
         joint_seconds=round(outcome.joint_seconds, 6),
+        converted=outcome.converted,
         leakage_log2=meter.leakage_log2 if meter.leakage else None,
         started=started,
         finished=finished,

@@ -80,6 +80,7 @@ class Outcome:
     stages: int = 0
     data_error: UnseenError | None = None  # why this hospital's own data made the gate refuse; for its operator only
     lost_digest: bool = False  # this hospital lacks the digest of an earlier answer and refuses; for its operator only
+    converted: int = 0  # sums that came out of ciphertexts
     local_seconds: float = 0.0
     joint_seconds: float = 0.0  # from the hospitals' contributions to the end of the stage, waiting for peers included
     meter: Meter = field(default_factory=Meter)
@@ -265,6 +266,7 @@ class _Run:
         if stage.encrypted is None:
             return {}
         rows = self._rows if self.session.holds_data else None
+        self.outcome.converted += sum(stage.encrypted.counts.values())
         return self.ciphers.totals(self.analysis, stage.encrypted, state, self.mpc, rows)
 
     # -- openings -----------------------------------------------------------------------------------------------------------

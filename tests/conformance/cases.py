@@ -20,6 +20,7 @@ import statsmodels.formula.api as smf
 
 from tests.datasets import COLUMNS
 
+ENCRYPTED = 1e-2  # coefficients of fits on ciphertexts, in standard errors
 COEFFICIENT = {"describe": 1e-6, "ols": 1e-6, "logit": 1e-4, "poisson": 1e-4}  # in standard errors
 STANDARD_ERROR = 1e-5  # relative
 STATISTIC = 1e-4  # times max(1, value)
@@ -34,13 +35,18 @@ class Case:
     fields: dict[str, Any]
     check: Callable[[Any, pd.DataFrame, dict[str, Any]], None]
     disclosure: str = "result"
+    engine: str = "replicated"
 
     @property
     def id(self) -> str:
         parts = [self.dataset, self.analysis, self.fields.get("formula") or "+".join(self.fields.get("columns", ()))]
-        return "-".join(
-            [*parts, *(str(v) for v in self.fields.get("options", {}).values()), self.fields.get("where", "")]
-        ).rstrip("-") + ("-steps" if self.disclosure == "steps" else "")
+        return (
+            "-".join([*parts, *(str(v) for v in self.fields.get("options", {}).values()), self.fields.get("where", "")]).rstrip(
+                "-"
+            )
+            + ("-steps" if self.disclosure == "steps" else "")
+            + ("" if self.engine == "replicated" else f"-{self.engine}")
+        )
 
 
 def close(value: Any, reference: Any, tolerance: float, scale: Any = 1.0) -> None:
@@ -135,12 +141,12 @@ def check_ols(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None
     assert (result.nobs, result.df_model, result.df_resid) == (reference.nobs, reference.df_model, reference.df_resid)
 
 
-def check_glm(result: Any, pooled: pd.DataFrame, fields: dict[str, Any], analysis: str) -> None:
+def check_glm(result: Any, pooled: pd.DataFrame, fields: dict[str, Any], analysis: str, tolerance: float) -> None:
     fit = {"logit": smf.logit, "poisson": smf.poisson}[analysis]
     model = fit(reference_formula(fields["formula"]), selected(pooled, fields))
     vcov = fields.get("options", {}).get("vcov", "model")
     reference = model.fit(disp=0, method="newton", tol=1e-14, maxiter=100, **covariance(vcov, model))
-    check_coefficients(result, reference, COEFFICIENT[analysis])
+    check_coefficients(result, reference, tolerance)
     for name in ("llf", "llnull", "llr"):
         value = getattr(reference, name)
         close(getattr(result, name), value, STATISTIC, max(1.0, abs(value)))
@@ -210,9 +216,17 @@ def ols(dataset: str, formula: str, vcov: str = "model", **fields: Any) -> Case:
     return Case(dataset, "ols", {"formula": formula, "options": {"vcov": vcov}, **fields}, check_ols)
 
 
-def glm(analysis: str, dataset: str, formula: str, vcov: str = "model", disclosure: str = "result", **fields: Any) -> Case:
-    check = partial(check_glm, analysis=analysis)
-    return Case(dataset, analysis, {"formula": formula, "options": {"vcov": vcov}, **fields}, check, disclosure=disclosure)
+def glm(
+    analysis: str,
+    dataset: str,
+    formula: str,
+    vcov: str = "model",
+    disclosure: str = "result",
+    engine: str = "replicated",
+    **fields: Any,
+) -> Case:
+    check = partial(check_glm, analysis=analysis, tolerance=ENCRYPTED if engine == "ckks" else COEFFICIENT[analysis])
+    return Case(dataset, analysis, {"formula": formula, "options": {"vcov": vcov}, **fields}, check, disclosure, engine)
 
 
 logit = partial(glm, "logit")
@@ -220,8 +234,9 @@ poisson = partial(glm, "poisson")
 
 
 def both(of: Callable[..., Case], *about: str, **fields: Any) -> list[Case]:
-    """The same fit with hidden iterates and in steps."""
-    return [of(*about, disclosure=disclosure, **fields) for disclosure in ("result", "steps")]
+    """The same fit with hidden iterates, on shared rows and on ciphertexts, and in steps."""
+    modes = [("result", "replicated"), ("result", "ckks"), ("steps", "replicated")]
+    return [of(*about, disclosure=disclosure, engine=engine, **fields) for disclosure, engine in modes]
 
 
 RANDHIE = "coins + female + black + xage + linc + disea + physlm"

@@ -29,7 +29,7 @@ def prepared(case: Case, data: Dataset) -> tuple[Any, list[FrameSource], Any, Ga
     """The analysis, one source for each hospital, the parsed `where`, and floors that suit the number of hospitals."""
     dictionary = Dictionary.parse(data.dictionary)
     where = Condition.parse(case.fields["where"], dictionary) if case.fields.get("where") else None
-    ask = Ask(case.analysis, disclosure=case.disclosure, **{**case.fields, "where": None})
+    ask = Ask(case.analysis, disclosure=case.disclosure, engine=case.engine, **{**case.fields, "where": None})
     frames = list(data.frames().values())
     sources = [FrameSource(frame, dictionary) for frame in frames]
     policy = GatePolicy(hospitals=min(3, len(sources)))

@@ -41,4 +41,4 @@ def ask(study: Any, case: Case) -> Any:
     if case.analysis == "ols":
         return study.ols(fields.pop("formula"), **options, **fields)
     fit = {"logit": study.logit, "poisson": study.poisson}[case.analysis]
-    return fit(fields.pop("formula"), disclosure=case.disclosure, **options, **fields)
+    return fit(fields.pop("formula"), disclosure=case.disclosure, engine=case.engine, **options, **fields)

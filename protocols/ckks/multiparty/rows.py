@@ -38,28 +38,25 @@ class SumsPlan:
     numbers: int
     rows_log2: int
     hospitals: int
-    with_variance: bool
+    with_products: bool  # squares or variances of series
 
     @property
     def level(self) -> int:
         """Of the coefficients."""
-        return 1 + SERIES_LEVELS + self.with_variance + 1
+        return 1 + SERIES_LEVELS + self.with_products + 1
 
-    @property
-    def scale_bits(self) -> int:
+    def scale_bits(self, room_log2: int = 0) -> int:
         """log2 of the scale at which sums, as means over N/2 slots, are converted: as large as q_0 has room for."""
         most = (1 << self.rows_log2) // self.preset.slots + self.hospitals  # of full slots, all blocks added up
-        return self.preset.primes[0].bit_length() - 3 - most.bit_length()
+        return self.preset.primes[0].bit_length() - 3 - most.bit_length() - room_log2
 
-    @property
-    def unit_log2(self) -> int:
+    def unit_log2(self, room_log2: int = 0) -> int:
         """A sum over rows is what is converted times 2^unit_log2."""
-        return self.preset.slots.bit_length() - 1 - self.scale_bits
+        return self.preset.slots.bit_length() - 1 - self.scale_bits(room_log2)
 
-    @property
-    def frac(self) -> int:
+    def frac(self, room_log2: int = 0) -> int:
         """Fractional bits at which what is converted is the mean S / 2^rows_log2."""
-        return self.rows_log2 - self.unit_log2
+        return self.rows_log2 - self.unit_log2(room_log2)
 
 
 class EncryptedRows:
@@ -81,8 +78,10 @@ class EncryptedRows:
         return rescaled(out, first, first.scale * scale, Estimate(1.0, deviation, first.estimate.holders))
 
     def series(self, x: Ciphertext, many: Sequence[Series]) -> list[Ciphertext]:
-        found = evaluate_many(x, many, self.keys.relinearisation)
-        return [replace(each, estimate=replace(each.estimate, bound=1.0)) for each in found]
+        return evaluate_many(x, many, self.keys.relinearisation)
+
+    def square(self, x: Ciphertext) -> Ciphertext:
+        return multiply(x, x, self.keys.relinearisation)
 
     def variance(self, p: Ciphertext) -> Ciphertext:
         product = multiply(p, add_constant(negate(p), 1.0), self.keys.relinearisation)
@@ -92,13 +91,13 @@ class EncryptedRows:
         lower = drop_to(factor, 1)
         return replace(lower, polynomials=np.ascontiguousarray(lower.polynomials))
 
-    def sums(self, weighted: Weighted, which: slice) -> list[Ciphertext]:
+    def sums(self, weighted: Weighted, which: slice, room_log2: int = 0) -> list[Ciphertext]:
         """At level 0 and the plan's scale, not yet safe to send."""
         count = len(range(weighted.count)[which])
         context, basis = self.context, self.context.levels[1]
         factors: Sequence[Ciphertext] = weighted.factors
         out = np.zeros((count, 2, len(basis), context.degree), np.uint64)
-        wanted, deviation = 2.0**self.plan.scale_bits, 0.0
+        wanted, deviation = 2.0 ** self.plan.scale_bits(room_log2), 0.0
         for block, factor in enumerate(factors):
             scale = scale_for(factor, wanted)
             for place, column in zip(out, weighted.columns(block, which), strict=True):
@@ -106,7 +105,7 @@ class EncryptedRows:
                 for part, source in zip(place, factor.polynomials, strict=True):
                     rns.mul_add(part, source, plain.polynomial, basis)
             deviation += (factor.estimate * plain.estimate).deviation
-        like, most = factors[0], sum(factor.estimate.bound for factor in factors)
+        like, most = factors[0], len(factors) * 2.0**room_log2
         estimate = Estimate(most, deviation, like.estimate.holders)
         after = wanted * context.preset.primes[1]
         return [replace(rescaled(each, like, after, estimate), scale=wanted) for each in out]
