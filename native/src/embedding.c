@@ -164,36 +164,68 @@ static void restore_tiny(unsigned before)
 /* 2 n numbers, in whole vectors. */
 static size_t work_size(const embed_table *t) { return t->n < 4 ? 8 : 2 * t->n; }
 
-static double *work_new(const embed_table *t)
+/* Numbers for a transform, and `limbs` rows of residues without the gaps between them, when there are gaps. */
+typedef struct {
+    double *numbers;
+    uint64_t *rows;
+} workspace;
+
+static workspace work_new(const embed_table *t, size_t gap, size_t limbs)
 {
-    double *work = aligned_alloc(64, 8 * work_size(t));
-    if (work != NULL && t->n < 4) memset(work, 0, 8 * work_size(t));
+    const size_t size = 8 * work_size(t);
+    workspace work = {.numbers = aligned_alloc(64, size), .rows = gap > 1 ? calloc(limbs, size) : NULL};
+    if (work.numbers == NULL || (gap > 1 && work.rows == NULL)) {
+        free(work.numbers);
+        free(work.rows);
+        return (workspace){NULL, NULL};
+    }
+    if (t->n < 4) memset(work.numbers, 0, size); /* what the transform does not fill */
     return work;
+}
+
+static void work_free(workspace work)
+{
+    free(work.numbers);
+    free(work.rows);
+}
+
+/* (limbs, 2 n) in rows of `size` words <-> (limbs, 2 n gap). */
+static void spread(uint64_t *out, const uint64_t *rows, size_t size, size_t count, size_t gap, size_t limbs)
+{
+    memset(out, 0, 8 * limbs * count * gap);
+    for (size_t limb = 0; limb < limbs; limb++) {
+        for (size_t k = 0; k < count; k++) out[(limb * count + k) * gap] = rows[limb * size + k];
+    }
+}
+
+static void gather(uint64_t *rows, const uint64_t *in, size_t size, size_t count, size_t gap, size_t limbs)
+{
+    for (size_t limb = 0; limb < limbs; limb++) {
+        for (size_t k = 0; k < count; k++) rows[limb * size + k] = in[(limb * count + k) * gap];
+    }
 }
 
 int embed_encode(uint64_t *out, const double *in, int is_complex, size_t count, double factor, double limit, size_t gap,
                  const uint64_t *primes, size_t limbs, const embed_table *table)
 {
     const embed_forms *const forms = kernels_active->embedding;
-    const size_t n = table->n, degree = 2 * n * gap;
+    const size_t n = table->n, size = work_size(table);
     const double each = factor / (double)(int64_t)n;
-    double *const work = work_new(table);
+    const workspace work = work_new(table, gap, limbs);
     int outside = 0;
-    if (work == NULL) return 2;
+    if (work.numbers == NULL) return 2;
     const unsigned before = flush_tiny();
-    for (size_t v = 0; v < count; v++) {
+    for (size_t v = 0; v < count; v++, out += limbs * 2 * n * gap, in += is_complex ? 2 * n : n) {
         if (table->log_n < EMBED_LOG_LEAST) {
-            inverse_small(work, in, is_complex, table);
+            inverse_small(work.numbers, in, is_complex, table);
         } else {
-            forms->inverse(work, in, is_complex, table);
+            forms->inverse(work.numbers, in, is_complex, table);
         }
-        if (gap > 1) memset(out, 0, 8 * limbs * degree);
-        outside |= forms->round(out, work, work_size(table), 2 * n, each, limit, gap, degree, primes, limbs);
-        in += is_complex ? 2 * n : n;
-        out += limbs * degree;
+        outside |= forms->round(gap > 1 ? work.rows : out, work.numbers, size, each, limit, primes, limbs);
+        if (gap > 1) spread(out, work.rows, size, 2 * n, gap, limbs);
     }
     restore_tiny(before);
-    free(work);
+    work_free(work);
     return outside;
 }
 
@@ -201,22 +233,21 @@ int embed_decode(double *out, const uint64_t *in, size_t count, size_t stride, d
                  int checked, const embed_table *table)
 {
     const embed_forms *const forms = kernels_active->embedding;
-    const size_t n = table->n, degree = 2 * n * gap;
-    double *const work = work_new(table);
+    const size_t n = table->n, size = work_size(table), limbs = (size_t)(used + checked);
+    const workspace work = work_new(table, gap, limbs);
     int differs = 0;
-    if (work == NULL) return 2;
+    if (work.numbers == NULL) return 2;
     const unsigned before = flush_tiny();
-    for (size_t v = 0; v < count; v++) {
-        differs |= forms->lift(work, work_size(table), 2 * n, in, gap, degree, factor, radix, used, checked);
+    for (size_t v = 0; v < count; v++, in += stride * 2 * n * gap, out += 2 * n) {
+        if (gap > 1) gather(work.rows, in, size, 2 * n, gap, limbs);
+        differs |= forms->lift(work.numbers, size, gap > 1 ? work.rows : in, factor, radix, used, checked);
         if (table->log_n < EMBED_LOG_LEAST) {
-            forward_small(out, work, table);
+            forward_small(out, work.numbers, table);
         } else {
-            forms->forward(out, work, table);
+            forms->forward(out, work.numbers, table);
         }
-        in += stride * degree;
-        out += 2 * n;
     }
     restore_tiny(before);
-    free(work);
+    work_free(work);
     return differs;
 }

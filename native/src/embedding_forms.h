@@ -23,15 +23,13 @@ struct embed_table {
 typedef void embed_inverse_fn(double *work, const double *in, int is_complex, const embed_table *table);
 typedef void embed_forward_fn(double *out, double *work, const embed_table *table);
 
-/* work: `size` doubles, size a multiple of 8 -> residues of round(factor work), to out[limb * stride + gap i], i < used <= size. Returns
- * 1 when a number is out of range. work is overwritten. */
-typedef int embed_round_fn(uint64_t *out, double *work, size_t size, size_t used, double factor, double limit, size_t gap, size_t stride,
-                           const uint64_t *primes, size_t limbs);
+/* work: `size` doubles, size a multiple of 8 -> out: (limbs, size) residues of round(factor work). Returns 1 when a number is out of range.
+ * work is overwritten. */
+typedef int embed_round_fn(uint64_t *out, double *work, size_t size, double factor, double limit, const uint64_t *primes, size_t limbs);
 
-/* work[i] = factor times the integer of in[limb * stride + gap i], for i < filled; zero up to size, a multiple of 8. Returns 1 when the
- * check fails. */
-typedef int embed_lift_fn(double *work, size_t size, size_t filled, const uint64_t *in, size_t gap, size_t stride, double factor,
-                          const embed_radix *radix, int used, int checked);
+/* in: (used + checked, size) residues, size a multiple of 8 -> work: `size` doubles, factor times the integers. Returns 1 when the check
+ * fails. */
+typedef int embed_lift_fn(double *work, size_t size, const uint64_t *in, double factor, const embed_radix *radix, int used, int checked);
 
 typedef struct {
     embed_inverse_fn *inverse;

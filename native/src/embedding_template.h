@@ -71,9 +71,15 @@ FOR_ISA INLINE vec masked(words mask, vec a) { return (vec)(mask & (words)a); }
 
 FOR_ISA INLINE vec magnitude(vec a) { return (vec)((words)a & all_words(INT64_MAX)); }
 
+/* To the nearest integer, half to even; nearest_small for |a| < 2^51. */
 #if HAS_ROUND
 FOR_ISA INLINE vec nearest(vec a) { return ROUND(a); }
+
+FOR_ISA INLINE vec nearest_small(vec a) { return ROUND(a); }
 #else
+/* The sum with 3 2^51 has no fraction. */
+FOR_ISA INLINE vec nearest_small(vec a) { return (a + 0x1.8p52) - 0x1.8p52; }
+
 /* Below 2^52 the sum with 2^52 of the same sign has no fraction; from there on a has none. */
 FOR_ISA INLINE vec nearest(vec a)
 {
@@ -87,6 +93,13 @@ FOR_ISA INLINE vec nearest(vec a)
 FOR_ISA INLINE words to_words(vec a) { return (words)(a + 0x1p52) ^ (words)all(0x1p52); }
 
 FOR_ISA INLINE vec from_words(words a) { return (vec)(a | (words)all(0x1p52)) - 0x1p52; }
+
+FOR_ISA INLINE int all_true(words masks)
+{
+    uint64_t bits = 1;
+    for (int lane = 0; lane < WIDTH; lane++) bits &= masks[lane];
+    return (int)bits;
+}
 
 FOR_ISA INLINE cvec add(cvec a, cvec b) { return (cvec){a.re + b.re, a.im + b.im}; }
 
@@ -392,25 +405,21 @@ enum { ROUND_BLOCK = 256 }; /* numbers that stay in the first-level cache while 
  * magnitude, an integer and exact. out: [0, p) */
 FOR_ISA INLINE words residue(vec x, vec p, vec reciprocal)
 {
-    const vec r = remainder_of(x, nearest(x * reciprocal), p);
+    const vec r = remainder_of(x, nearest_small(x * reciprocal), p);
     return to_words(r + masked((words)(r < 0.0), p));
 }
 
-FOR_ISA static void store_residues(uint64_t *out, const double *work, size_t size, size_t used, size_t gap, uint64_t prime)
+FOR_ISA static void store_residues(uint64_t *out, const double *work, size_t size, uint64_t prime)
 {
     const vec p = all((double)(int64_t)prime), reciprocal = all(1.0 / (double)(int64_t)prime);
     for (size_t i = 0; i < size; i += WIDTH) {
         const words r = residue(load(work + i), p, reciprocal);
-        if (gap == 1) {
-            memcpy(out + i, &r, sizeof r);
-        } else {
-            for (size_t lane = 0; lane < WIDTH && i + lane < used; lane++) out[gap * (i + lane)] = r[lane];
-        }
+        memcpy(out + i, &r, sizeof r);
     }
 }
 
-FOR_ISA static int embed_round(uint64_t *out, double *work, size_t size, size_t used, double factor, double limit, size_t gap, size_t stride,
-                               const uint64_t *primes, size_t limbs)
+FOR_ISA static int embed_round(uint64_t *out, double *work, size_t size, double factor, double limit, const uint64_t *primes,
+                               size_t limbs)
 {
     words inside = all_words(UINT64_MAX);
     for (size_t start = 0; start < size; start += ROUND_BLOCK) {
@@ -420,14 +429,9 @@ FOR_ISA static int embed_round(uint64_t *out, double *work, size_t size, size_t 
             inside &= (words)(magnitude(x) < limit); /* not for a NaN */
             store(work + i, x);
         }
-        const size_t left = used - start;
-        for (size_t limb = 0; limb < limbs; limb++) {
-            store_residues(out + limb * stride + gap * start, work + start, count, left, gap, primes[limb]);
-        }
+        for (size_t limb = 0; limb < limbs; limb++) store_residues(out + limb * size + start, work + start, count, primes[limb]);
     }
-    uint64_t ok = 1;
-    for (int lane = 0; lane < WIDTH; lane++) ok &= inside[lane];
-    return (int)(1 ^ ok);
+    return !all_true(inside);
 }
 
 /* ---- residues to numbers ------------------------------------------------------------------------------------------------ */
@@ -437,57 +441,55 @@ FOR_ISA static int embed_round(uint64_t *out, double *work, size_t size, size_t 
 FOR_ISA INLINE vec times(vec a, double c, double p, double reciprocal)
 {
     const vec factor = all(c), h = a * factor, low = product_error(a, factor, h);
-    return remainder_of(h, nearest(h * reciprocal), all(p)) + low;
+    return remainder_of(h, nearest_small(h * reciprocal), all(p)) + low;
 }
 
-/* |a| < 3 p / 2 -> the number between -p / 2 and p / 2 that is a mod p */
-FOR_ISA INLINE vec balanced(vec a, double p)
-{
-    const double half = p / 2;
-    return a - masked((words)(a > half), all(p)) + masked((words)(a < -half), all(p));
-}
+/* |a| < 3 p / 2, an integer -> the number between -p / 2 and p / 2 that is a mod p. As p is odd, a / p stays 1 / 2p > 2^-51 away from halves,
+ * and the quotient errs by less than 3/2 2^-52. */
+FOR_ISA INLINE vec balanced(vec a, double p, double reciprocal) { return multiply_add(-nearest_small(a * reciprocal), all(p), a); }
 
-FOR_ISA INLINE vec residues_at(const uint64_t *row, size_t i, size_t filled, size_t gap)
+FOR_ISA INLINE vec residues_at(const uint64_t *row, size_t i)
 {
-    words r = all_words(0);
-    if (gap == 1) {
-        memcpy(&r, row + i, sizeof r);
-    } else {
-        for (size_t lane = 0; lane < WIDTH && i + lane < filled; lane++) r[lane] = row[gap * (i + lane)];
-    }
+    words r;
+    memcpy(&r, row + i, sizeof r);
     return from_words(r);
 }
 
-/* x = d0 + p0 d1 + p0 p1 d2 with digits between -p / 2 and p / 2, which makes x the integer of smallest magnitude. The sums lose nothing
- * that counts: what stands left of a + is larger, by as much as its rounding keeps, or zero. */
-FOR_ISA static int embed_lift(double *work, size_t size, size_t filled, const uint64_t *in, size_t gap, size_t stride, double factor,
-                              const embed_radix *c, int used, int checked)
+/* x = d0 + p0 d1 + p0 p1 d2 with digits between -p / 2 and p / 2, which makes x the integer of smallest magnitude. The sums lose nothing that
+ * counts: what stands left of a + is larger, by as much as its rounding keeps, or zero. same: all ones stay where p[3] agrees. */
+FOR_ISA INLINE vec lift_one(const uint64_t *in, size_t i, size_t size, const embed_radix *c, const int used, const int checked,
+                            words *same)
 {
-    words same = all_words(UINT64_MAX);
-    for (size_t i = 0; i < size; i += WIDTH) {
-        const vec d0 = balanced(residues_at(in, i, filled, gap), c->p[0]);
-        vec x = d0;
-        if (used > 1) {
-            const vec d1 = balanced(times(residues_at(in + stride, i, filled, gap) - d0, c->inverse01, c->p[1], c->reciprocal[1]), c->p[1]);
-            const vec p0 = all(c->p[0]), h1 = p0 * d1, rest = product_error(p0, d1, h1) + d0;
-            x = h1 + rest;
-            if (used > 2) {
-                const vec first = times(residues_at(in + 2 * stride, i, filled, gap) - d0, c->inverse02, c->p[2], c->reciprocal[2]);
-                const vec d2 = balanced(times(first - d1, c->inverse12, c->p[2], c->reciprocal[2]), c->p[2]);
-                const vec high = all(c->product_high), h2 = high * d2, sum = h2 + h1;
-                x = sum + ((h1 - (sum - h2)) + ((product_error(high, d2, h2) + c->product_low * d2) + rest));
-                if (checked) {
-                    const vec upper = times(d2, c->rest1, c->p[3], c->reciprocal[3]) + d1;
-                    const vec other = times(upper, c->rest0, c->p[3], c->reciprocal[3]) + d0 - residues_at(in + 3 * stride, i, filled, gap);
-                    same &= (words)(remainder_of(other, nearest(other * c->reciprocal[3]), all(c->p[3])) == 0.0);
-                }
-            }
-        }
-        store(work + i, x * factor);
+    const vec d0 = balanced(residues_at(in, i), c->p[0], c->reciprocal[0]);
+    if (used == 1) return d0;
+    const vec d1 = balanced(times(residues_at(in + size, i) - d0, c->inverse01, c->p[1], c->reciprocal[1]), c->p[1], c->reciprocal[1]);
+    const vec p0 = all(c->p[0]), h1 = p0 * d1, rest = product_error(p0, d1, h1) + d0;
+    if (used == 2) return h1 + rest;
+    const vec first = times(residues_at(in + 2 * size, i) - d0, c->inverse02, c->p[2], c->reciprocal[2]);
+    const vec d2 = balanced(times(first - d1, c->inverse12, c->p[2], c->reciprocal[2]), c->p[2], c->reciprocal[2]);
+    const vec high = all(c->product_high), h2 = high * d2, sum = h2 + h1;
+    if (checked) {
+        const vec upper = times(d2, c->rest1, c->p[3], c->reciprocal[3]) + d1;
+        const vec other = times(upper, c->rest0, c->p[3], c->reciprocal[3]) + d0 - residues_at(in + 3 * size, i);
+        *same &= (words)(remainder_of(other, nearest_small(other * c->reciprocal[3]), all(c->p[3])) == 0.0);
     }
-    uint64_t ok = 1;
-    for (int lane = 0; lane < WIDTH; lane++) ok &= same[lane];
-    return (int)(1 ^ ok);
+    return sum + ((h1 - (sum - h2)) + ((product_error(high, d2, h2) + c->product_low * d2) + rest));
+}
+
+FOR_ISA INLINE int lift_all(double *work, size_t size, const uint64_t *in, double factor, const embed_radix *radix, const int used,
+                            const int checked)
+{
+    const embed_radix c = *radix; /* of which the compiler knows that no store changes it */
+    words same = all_words(UINT64_MAX);
+    for (size_t i = 0; i < size; i += WIDTH) store(work + i, lift_one(in, i, size, &c, used, checked, &same) * factor);
+    return !all_true(same);
+}
+
+FOR_ISA static int embed_lift(double *work, size_t size, const uint64_t *in, double factor, const embed_radix *radix, int used, int checked)
+{
+    if (used == 1) return lift_all(work, size, in, factor, radix, 1, 0);
+    if (used == 2) return lift_all(work, size, in, factor, radix, 2, 0);
+    return checked ? lift_all(work, size, in, factor, radix, 3, 1) : lift_all(work, size, in, factor, radix, 3, 0);
 }
 
 const embed_forms EMBED_FORMS = {.inverse = embed_inverse, .forward = embed_forward, .round = embed_round, .lift = embed_lift};
