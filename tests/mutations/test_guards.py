@@ -388,11 +388,11 @@ MUTATIONS = [
         f"{CKKS}/test_bad_input.py::test_a_value_larger_than_it_was_declared_shows_when_it_is_decrypted",
     ),
     Mutation(
-        "size-of-a-message",
-        "protocols/ckks/wire.py",
-        "if len(body) != skip + packing.packed_size(shape, basis):",
-        "if False:",
-        f"{CKKS}/test_wire.py::test_truncated_and_extended_bytes_are_refused",
+        "noise-of-an-encryption",
+        "protocols/ckks/encryption.py",
+        "noise_coefficients(randomness, 2, context.degree)",
+        "noise_coefficients(randomness, 2, context.degree) * np.int8(0)",
+        f"{CKKS}/test_keys.py::test_an_encryption_has_the_coins_of_its_stream",
     ),
     Mutation(
         "parameters-of-a-message",

@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
-from native import rns
+from native import encryption, rns
 from protocols import ckks
 from protocols.ckks import keys, noise
 from protocols.prf import PrfStream
@@ -72,6 +72,16 @@ def test_randomness_is_the_argument_and_no_part_of_it_is_used_twice():
     assert len(set(bytes_of)) == 3
     plain, public = ckks.encode(context, [1.0]), ckks.public_key(secrets[0], other)
     assert not np.array_equal(*(ckks.encrypt(plain, public, other).polynomials[1] for _ in range(2)))
+
+
+def test_an_encryption_has_the_coins_of_its_stream(s):
+    n, basis = s.context.degree, s.context.wide[-1]
+    key, again = bytes(range(16)), PrfStream(bytes(range(16)))
+    u, e = keys.ternary_coefficients(again, n), keys.noise_coefficients(again, 2, n)
+    assert {-1, 0, 1} == set(u.tolist())
+    assert 12 < np.abs(e).max() <= noise.NOISE_LARGEST
+    found = ckks.encrypt_zero(s.public, s.context.top, s.context.preset.scale, PrfStream(key))
+    assert np.array_equal(found.polynomials, encryption.encrypt(s.public.polynomials, u, e, basis))
 
 
 def test_shares_of_a_public_key_add_up_to_the_key_of_the_sum():
