@@ -79,7 +79,7 @@ def test_an_encryption_has_the_coins_of_its_stream(s):
     key, again = bytes(range(16)), PrfStream(bytes(range(16)))
     u, e = keys.ternary_coefficients(again, n), keys.noise_coefficients(again, 2, n)
     assert {-1, 0, 1} == set(u.tolist())
-    assert 12 < np.abs(e).max() <= noise.NOISE_LARGEST
+    assert 9 < np.abs(e).max() <= noise.NOISE_LARGEST
     found = ckks.encrypt_zero(s.public, s.context.top, s.context.preset.scale, PrfStream(key))
     assert np.array_equal(found.polynomials, encryption.encrypt(s.public.polynomials, u, e, basis))
 
