@@ -1,9 +1,9 @@
 """Other frameworks at the same work, where they are installed: never dependencies, each in an interpreter of its own.
 
 A peer is three processes (PyTorch and SEAL: one) of `python -m benchmarks.peers.NAME_worker RANK PORT PORT PORT`, on loopback
-without delay and without TLS, which answer requests like our own parties do (trio.py). What a peer's users would write for each work stands in its module.
-Work that it has no function for is skipped with that reason, and so is work that would take longer than the limit, by two runs on
-a few of the rows.
+without delay and without TLS, which answer requests like our own parties do (trio.py). What a peer's users would write for each
+work stands in its module. Work that it has no function for is skipped with that reason, and so is work that would take longer
+than the limit, by two runs on a few of the rows.
 """
 
 from __future__ import annotations
