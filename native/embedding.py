@@ -105,8 +105,8 @@ def _slots(n: int, basis: Basis) -> int:
 
 def _scale(scale: float) -> float:
     """A scale whose inverse is a normal number too."""
-    if not 2.0**-1000 < scale < 2.0**1000:
-        raise KernelInputError("scale must lie between 2^-1000 and 2^1000")
+    if not isinstance(scale, int | float) or not 2.0**-1000 < scale < 2.0**1000:
+        raise KernelInputError("scale must be a number between 2^-1000 and 2^1000")
     return float(scale)
 
 

@@ -261,7 +261,7 @@ def test_wrong_inputs_are_refused() -> None:
         lambda: embedding.encode(np.zeros(16), 1.0, which),
         lambda: embedding.encode(np.float64(3.0) * np.ones(()), 1.0, which),
         lambda: embedding.encode(np.zeros(0), 1.0, which),
-        *(lambda scale=scale: embedding.encode(values, scale, which) for scale in (0.0, -1.0, math.nan, math.inf, 1e308)),
+        *(lambda scale=scale: embedding.encode(values, scale, which) for scale in (0.0, -1.0, math.nan, math.inf, 1e308, "1")),
         lambda: embedding.decode(x, 0.0, which),
         lambda: embedding.decode(x[:4], 1.0, which),
         lambda: embedding.decode(x.astype(np.int64), 1.0, which),
