@@ -39,6 +39,7 @@ RENEW = timedelta(days=60)  # new certificates need everybody's signature, which
 LITTLE_SPACE, NO_SPACE = 1 << 30, 100 << 20  # bytes
 NEARLY_FULL = 0.9  # of the rows that the charter declares
 ADMIN_SECONDS = 5.0
+SWAPS = Path("/proc/swaps")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Patient:
 def examine(path: Path) -> Iterator[Line]:
     """All checks, in the order in which they are best mended. Never raises UnseenError."""
     yield _hardened()
+    yield _swap()
     try:
         file = configs.read(path)
     except ConfigError as error:
@@ -126,6 +128,19 @@ def _hardened() -> Line:
     if not hardening.is_hardened():
         return Line("core dumps", "fail", "stay on", "ask who runs this machine's security policy")
     return Line("core dumps", "ok", "off; the daemon turns them off too")
+
+
+def _swap() -> Line:
+    """Shares and keys that are swapped out are on a disk. Compressed memory (zram) is none."""
+    try:
+        lines = SWAPS.read_text(encoding="utf-8").splitlines()[1:]
+    except OSError:
+        lines = []
+    on_disk = [line.split()[0] for line in lines if not line.startswith("/dev/zram")]
+    if on_disk:
+        advice = "swapoff, encrypted swap, or packaging/unseen@.service, which keeps its daemon out of it"
+        return Line("swap", "warn", f"{', '.join(on_disk)} could hold shares and keys", advice)
+    return Line("swap", "ok", "none on a disk")
 
 
 # -- the agreement and the own folder ------------------------------------------------------------------------------------------

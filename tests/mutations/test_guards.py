@@ -262,6 +262,13 @@ MUTATIONS = [
         "tests/engine/party/test_standing.py::test_a_revoked_researcher_is_served_no_more_and_what_waits_ends_for_all",
     ),
     Mutation(
+        "not-dumpable",
+        "engine/party/server.py",
+        "        hardening.unreadable()\n",
+        "        pass\n",
+        "tests/engine/party/test_serve.py::test_nobody_looks_into_a_daemon_but_the_owner_of_a_sandbox",
+    ),
+    Mutation(
         "session-hello-signature",
         "engine/transport/opening.py",
         "canonical.verify(self._charter.member(member).key_bytes, DOMAIN, signed, hello.signature)",

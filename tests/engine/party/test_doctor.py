@@ -30,6 +30,7 @@ def _open_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other tests of this process go on being able to look into it."""
     monkeypatch.setattr(hardening, "unreadable", lambda: None)
     monkeypatch.setattr(hardening, "is_hardened", lambda: True)
+    monkeypatch.setattr(doctor, "SWAPS", Path("/nowhere"))  # this machine's is its own affair
 
 
 def found(path: Path) -> dict[tuple[str, str], str]:
@@ -101,7 +102,7 @@ def test_the_command_hardens_itself_and_fails_where_a_line_does(s: Study) -> Non
 
 
 def test_a_configuration_that_is_not_there_or_wrong(s: Study) -> None:
-    assert found(s.folder / "nowhere.toml").keys() == {("core dumps", "ok"), ("configuration", "fail")}
+    assert found(s.folder / "nowhere.toml").keys() == {("core dumps", "ok"), ("swap", "ok"), ("configuration", "fail")}
     assert "polcy" in found(_changed(write_config(s, "um"), "[policy]", "[polcy]"))["configuration", "fail"]
     assert "'nobody'" in found(_changed(write_config(s, "um"), '"ana"', '"nobody"'))["configuration", "fail"]
 
@@ -153,6 +154,13 @@ def test_an_audit_log_that_was_changed(s: Study) -> None:
 def test_room_on_the_disk(s: Study, monkeypatch: pytest.MonkeyPatch, free: int, status: str) -> None:
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Usage", (), {"free": free})())
     assert ("disk", status) in found(write_config(s, "um"))
+
+
+@pytest.mark.parametrize(("device", "status"), [("/dev/sda2", "warn"), ("/dev/zram0", "ok")])
+def test_swap_on_a_disk(s: Study, monkeypatch: pytest.MonkeyPatch, device: str, status: str) -> None:
+    (s.folder / "swaps").write_text(f"Filename\tType\tSize\tUsed\tPriority\n{device}\tpartition\t1\t0\t-2\n")
+    monkeypatch.setattr(doctor, "SWAPS", s.folder / "swaps")
+    assert ("swap", status) in found(write_config(s, "um"))
 
 
 def test_metrics_that_everybody_could_read(s: Study) -> None:

@@ -5,19 +5,29 @@ import os
 import signal
 import sys
 import urllib.request
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 
+from engine import identity
 from engine.errors import ConfigError
 from engine.party import daemon
 from engine.party.journal import recover
-from tests.engine.party.party_study import Hold, Study, free_port, sign_charter, study
+from tests.engine.party.party_study import Hold, Study, free_port, make_charter, sign_charter, study
 
 pytestmark = pytest.mark.usefixtures("fake_analysis")
 
+DUMPABLE = """
+import builtins, ctypes, sys
+from pathlib import Path
+from engine.party import server
+say = builtins.print
+builtins.print = lambda *words, **options: say(*words, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), **options)
+server.serve(Path(sys.argv[1]), observable=OBSERVABLE)
+"""  # adds to the line that says ready whether this process may be dumped or looked into (PR_GET_DUMPABLE)
 SERVE = "import sys; from pathlib import Path; from engine.party import server; server.serve(Path(sys.argv[1]))"
 ROOT = Path(__file__).parents[3]
 
@@ -40,11 +50,11 @@ def write_config(s: Study, name: str, **party: Any) -> Path:
     return path
 
 
-async def serve(path: Path) -> asyncio.subprocess.Process:
+async def serve(path: Path, code: str = SERVE) -> asyncio.subprocess.Process:
     """A daemon in its own process, started and not yet ready."""
     pipe = asyncio.subprocess.PIPE
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return await asyncio.create_subprocess_exec(sys.executable, "-c", SERVE, str(path), stdout=pipe, stderr=pipe, env=environment)
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(path), stdout=pipe, stderr=pipe, env=environment)
 
 
 async def ready(process: asyncio.subprocess.Process) -> str:
@@ -136,14 +146,27 @@ def test_sigterm_waits_for_what_runs_and_a_second_one_does_not() -> None:
     asyncio.run(body())
 
 
-def test_nobody_looks_into_a_daemon() -> None:
+@pytest.mark.parametrize(("observable", "dumpable"), [(False, 0), (True, 1)])
+def test_nobody_looks_into_a_daemon_but_the_owner_of_a_sandbox(observable: bool, dumpable: int) -> None:
     async def body() -> None:
         async with study() as s:
-            process = await serve(write_config(s, "um"))
-            await ready(process)
-            assert Path(f"/proc/{process.pid}/environ").stat().st_uid == 0  # the kernel's sign of a process that is not dumpable
+            process = await serve(write_config(s, "um"), DUMPABLE.replace("OBSERVABLE", str(observable)))
+            assert (await ready(process)).endswith(f" {dumpable}\n")
             process.send_signal(signal.SIGINT)
             assert (await end(process))[0] == 0
+
+    asyncio.run(body())
+
+
+def test_a_daemon_whose_certificate_has_expired_says_so() -> None:
+    async def body() -> None:
+        async with study() as s:
+            s.keys["um"] = identity.create("um", s.folder / "keys" / "um", valid_for=timedelta(seconds=-1))
+            s.charter = make_charter(s.keys)
+            process = await serve(write_config(s, "um"))
+            code, errors = await end(process)
+            assert code != 0
+            assert "the certificate of um is not valid today; um makes a new one" in errors
 
     asyncio.run(body())
 
