@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import uvloop
 
 from benchmarks import programs, trio
 from engine.party import config as configs
@@ -37,7 +38,7 @@ async def _connected(config: Path) -> tuple[Mesh, grpc.aio.Server]:
 
 
 def main(config: Path) -> None:
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()  # a daemon's
     threading.Thread(target=loop.run_forever, daemon=True).start()
 
     def on_loop(work: Any) -> Any:

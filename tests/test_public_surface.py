@@ -54,7 +54,7 @@ NAMES = [
 
 LIGHT = """
 import sys
-for name in ("duckdb", "pyarrow", "structlog", "prometheus_client", "grpc_health", "matplotlib", "statsmodels"):
+for name in ("duckdb", "pyarrow", "structlog", "uvloop", "prometheus_client", "grpc_health", "matplotlib", "statsmodels"):
     sys.modules[name] = None  # importing it raises
 import unseen
 import engine.cli.main

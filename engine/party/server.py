@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from threadpoolctl import threadpool_limits
 
 from engine.data.config import open_source
@@ -38,7 +39,7 @@ def serve(path: Path, *, observable: bool = False) -> None:
     config = configs.load(path)
     log = Log(config.name, config.log_level)
     log.capture_others()
-    asyncio.run(_serve(config, log))
+    uvloop.run(_serve(config, log))
 
 
 async def _serve(config: PartyConfig, log: Log) -> None:

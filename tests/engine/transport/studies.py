@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import uvloop
 
 from engine.charter import Charter
 from engine.identity import Identity
@@ -25,7 +26,7 @@ class Loop:
     """An event loop in its own thread, as a daemon has one."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
