@@ -53,8 +53,10 @@ typedef struct {
     int radix;
     /* v = round(sum of y_i / d_i), off where the sum is within 2^-25 below a half; exact for one source. y_i in [0, d_i). */
     void (*quotients)(uint8_t *v, const uint64_t *const *y, const switch_source *sources, size_t count, size_t n);
-    /* out = sum of y_i D / d_i - v D mod p, in [0, 2^50); y_i in [0, 2^50), v in [0, count]. */
-    void (*convert)(uint64_t *out, const uint64_t *const *y, const uint8_t *v, size_t count, size_t n, const switch_target *target);
+    /* out = sum of y_i D / d_i - v D mod p, in [0, 2^50); y_i in [0, 2^50), v in [0, count]. ahead: two rows
+     * of n words that will be read soon, and are fetched into the cache meanwhile. */
+    void (*convert)(uint64_t *out, const uint64_t *const *y, const uint8_t *v, size_t count, size_t n, const switch_target *target,
+                    const uint64_t *const ahead[2]);
     /* out = sum of terms_i factors_i mod p, canonical; terms in [0, 2^50), factors represented, count 1 or 2; out may be a term. */
     void (*combine)(uint64_t *out, const uint64_t *const *terms, const uint64_t *factors, size_t count, size_t n, const switch_modulus *modulus);
     /* out0, out1: the two components of the row that terms describe; canonical. */

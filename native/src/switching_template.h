@@ -26,6 +26,14 @@
     default: BODY(7); break;     \
     }
 
+/* Asks for the next line of both rows, once a line: memory works while the transforms compute. */
+FOR_ISA INLINE void fetch_lines(const uint64_t *const ahead[2], size_t i)
+{
+    if (i % 8 != 0) return;
+    __builtin_prefetch(ahead[0] + i, 0, 2);
+    __builtin_prefetch(ahead[1] + i, 0, 2);
+}
+
 FOR_ISA INLINE void quotients_of(uint8_t *v, const uint64_t *const *y, const switch_source *sources, const size_t count, size_t n)
 {
     if (count == 1) {
@@ -52,13 +60,14 @@ FOR_ISA static void quotients(uint8_t *v, const uint64_t *const *y, const switch
 
 /* Sums of at most 7 products below 2^50 p: at most (2 + 7/4) p before the last corrections, which is below 2^50 for p < 2^48. */
 FOR_ISA INLINE void convert_of(uint64_t *out, const uint64_t *const *y, const uint8_t *v, const size_t count, size_t n, const switch_target *t,
-                               const int loose)
+                               const uint64_t *const ahead[2], const int loose)
 {
     const prime p = prime_of(&t->modulus);
     const wraps w = wraps_of(t);
     factor residue[SWITCH_SOURCES];
     for (size_t j = 0; j < count; j++) residue[j] = every(t->residues[j]);
     for (size_t i = 0; i < n; i += LANES) {
+        fetch_lines(ahead, i);
         sum s = sum_zero(p);
         for (size_t j = 0; j < count; j++) s = sum_add(s, take(y[j] + i), residue[j], p);
         s = sum_wrap(s, v + i, w);
@@ -67,22 +76,26 @@ FOR_ISA INLINE void convert_of(uint64_t *out, const uint64_t *const *y, const ui
 }
 
 /* y - v d for y in [0, d), plus the multiple of p that makes it positive. */
-FOR_ISA INLINE void lift(uint64_t *out, const uint64_t *y, const uint8_t *v, size_t n, const switch_target *t)
+FOR_ISA INLINE void lift(uint64_t *out, const uint64_t *y, const uint8_t *v, size_t n, const switch_target *t, const uint64_t *const ahead[2])
 {
     const words wrap = all(t->wraps[1]), zero = all(0);
-    for (size_t i = 0; i < n; i += LANES) store(out + i, add(load(y + i), both(wrap, sub(zero, load_bytes(v + i)))));
+    for (size_t i = 0; i < n; i += LANES) {
+        fetch_lines(ahead, i);
+        store(out + i, add(load(y + i), both(wrap, sub(zero, load_bytes(v + i)))));
+    }
 }
 
-FOR_ISA static void convert(uint64_t *out, const uint64_t *const *y, const uint8_t *v, size_t count, size_t n, const switch_target *t)
+FOR_ISA static void convert(uint64_t *out, const uint64_t *const *y, const uint8_t *v, size_t count, size_t n, const switch_target *t,
+                            const uint64_t *const ahead[2])
 {
     if (t->lift) {
-        lift(out, y[0], v, n, t);
+        lift(out, y[0], v, n, t, ahead);
     } else if (t->modulus.p >> 48 == 0) {
-#define BODY(COUNT) convert_of(out, y, v, COUNT, n, t, 1)
+#define BODY(COUNT) convert_of(out, y, v, COUNT, n, t, ahead, 1)
         FOR_COUNT(count, BODY)
 #undef BODY
     } else {
-#define BODY(COUNT) convert_of(out, y, v, COUNT, n, t, 0)
+#define BODY(COUNT) convert_of(out, y, v, COUNT, n, t, ahead, 0)
         FOR_COUNT(count, BODY)
 #undef BODY
     }

@@ -38,9 +38,9 @@ static remainder_of_run remainder_in(uint64_t *y, const uint64_t *x, uint8_t *v,
 }
 
 /* out: the centred remainder on one row, in the NTT domain */
-static void carry_to_row(uint64_t *out, const remainder_of_run *remainder, size_t row, const switch_base *base)
+static void carry_to_row(uint64_t *out, const remainder_of_run *remainder, size_t row, const switch_base *base, const uint64_t *const ahead[2])
 {
-    base->forms->convert(out, remainder->y, remainder->v, base->sources, base->n, &base->targets[row]);
+    base->forms->convert(out, remainder->y, remainder->v, base->sources, base->n, &base->targets[row], ahead);
     rns_forward(out, &base->tables[row], 1);
 }
 
@@ -56,10 +56,11 @@ void switch_decompose(uint64_t *digits, const uint64_t *c, const switch_base *co
         const remainder_of_run digit = remainder_in(scratch, c + base->first * n, (uint8_t *)(scratch + base->sources * n), base);
         for (size_t row = 0; row < rows; row++) {
             uint64_t *const out = digits + (j * rows + row) * n;
+            const uint64_t *const ahead[2] = {digit.y[0], digit.y[base->sources - 1]};
             if (in_run(row, base)) {
                 memcpy(out, c + row * n, n * sizeof *c);
             } else {
-                carry_to_row(out, &digit, row, base);
+                carry_to_row(out, &digit, row, base, ahead);
             }
         }
     }
@@ -140,7 +141,8 @@ void switch_divide(uint64_t *out, const uint64_t *x, const uint64_t *add, size_t
                 blend_on_row(sum, from, plus + row * n, row, base);
                 from = sum;
             }
-            carry_to_row(remainder, &dropped, row, base);
+            const uint64_t *const ahead[2] = {x + row * n, plus == NULL ? x + row * n : plus + row * n};
+            carry_to_row(remainder, &dropped, row, base, ahead);
             quotient_on_row(out + row * n, from, remainder, row, base);
         }
     }
@@ -184,42 +186,65 @@ static room room_in(uint64_t *scratch, const key_switch *s)
 
 static const uint64_t *row_of(const uint64_t *x, size_t at) { return x == NULL ? NULL : x + at; }
 
-/* The digits and the key of one row, and what is added. */
-static void set_terms(switch_terms *terms, size_t row, const key_switch *s, const room *r)
+/* What one row is summed from, but for the digits and remainders that are carried to it. */
+static switch_terms terms_of(size_t row, const key_switch *s)
 {
     const switch_base *const base = s->bases[0];
-    const size_t n = base->n;
-    *terms = (switch_terms){.count = s->count, .key = key_row(s->key, row, base, base->rows - s->limbs), .stride = s->key->digits, .special = &base->targets[row]};
+    const size_t at = row * base->n;
+    switch_terms terms = {.count = s->count, .key = key_row(s->key, row, base, base->rows - s->limbs), .stride = s->key->digits, .special = &base->targets[row]};
+    for (int k = 0; k < 2 && row < s->limbs; k++) {
+        terms.add[k] = row_of(s->add[k], at);
+        terms.a[k] = row_of(s->a[k], at);
+        terms.b[k] = row_of(s->b[k], at);
+    }
+    return terms;
+}
+
+/* Rows that the sum will read, two for each of the conversions that come before it: of the key, then of the factors. */
+static void set_ahead(const uint64_t *ahead[2], size_t conversion, const switch_terms *terms, size_t n)
+{
+    const uint64_t *const factors[4] = {terms->a[0], terms->a[1], terms->b[0], terms->b[1]};
+    for (size_t i = 0; i < 2; i++) {
+        const size_t at = 2 * conversion + i, parts = 2 * terms->stride;
+        const uint64_t *const factor = at >= parts && at < parts + 4 ? factors[at - parts] : NULL;
+        ahead[i] = at < parts ? terms->key + at * n : factor != NULL ? factor : terms->key;
+    }
+}
+
+/* Carries the digits to a row; returns how many conversions that took. */
+static size_t carry_digits(switch_terms *terms, size_t row, const key_switch *s, const room *r)
+{
+    const size_t n = s->division->n;
+    const uint64_t *ahead[2];
+    size_t conversions = 0;
     for (size_t j = 0; j < s->count; j++) {
         terms->digits[j] = s->c + row * n;
-        if (!in_run(row, s->bases[j])) {
-            carry_to_row(r->converted + j * n, &s->digits[j], row, s->bases[j]);
-            terms->digits[j] = r->converted + j * n;
-        }
+        if (in_run(row, s->bases[j])) continue;
+        set_ahead(ahead, conversions++, terms, n);
+        carry_to_row(r->converted + j * n, &s->digits[j], row, s->bases[j], ahead);
+        terms->digits[j] = r->converted + j * n;
     }
-    for (int k = 0; k < 2 && row < s->limbs; k++) {
-        terms->add[k] = row_of(s->add[k], row * n);
-        terms->a[k] = row_of(s->a[k], row * n);
-        terms->b[k] = row_of(s->b[k], row * n);
-    }
+    return conversions;
 }
 
 static void dropped_row(size_t i, const key_switch *s, const room *r)
 {
     const size_t n = s->division->n, row = s->division->first + i;
-    switch_terms terms;
-    set_terms(&terms, row, s, r);
+    switch_terms terms = terms_of(row, s);
+    carry_digits(&terms, row, s, r);
     s->division->forms->accumulate(r->dropped[0] + i * n, r->dropped[1] + i * n, &terms, n, &s->division->targets[row].modulus);
 }
 
 static void kept_row(uint64_t *out, size_t row, const key_switch *s, const room *r)
 {
     const size_t n = s->division->n;
-    switch_terms terms;
-    set_terms(&terms, row, s, r);
+    const uint64_t *ahead[2];
+    switch_terms terms = terms_of(row, s);
+    const size_t conversions = carry_digits(&terms, row, s, r);
     terms.division = &s->division->targets[row];
     for (size_t k = 0; k < 2; k++) {
-        carry_to_row(r->remainders + k * n, &s->dropped[k], row, s->division);
+        set_ahead(ahead, conversions + k, &terms, n);
+        carry_to_row(r->remainders + k * n, &s->dropped[k], row, s->division, ahead);
         terms.remainders[k] = r->remainders + k * n;
     }
     s->division->forms->accumulate(out + row * n, out + (s->division->first + row) * n, &terms, n, &terms.division->modulus);
