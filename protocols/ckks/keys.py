@@ -14,7 +14,7 @@ Source: Han and Ki, eprint 2019/688, section 3.1; Mouchet et al., eprint 2020/30
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn
 
@@ -124,11 +124,19 @@ class GaloisKeys:
     context: Context
     key_id: bytes
     keys: Mapping[int, SwitchingKey]
+    _turned: dict[int, SwitchKey] = field(default_factory=dict, init=False)
 
     def of(self, element: int) -> SwitchingKey:
         if element not in self.keys:
             raise KeyMismatch("there is no key for this rotation: name its step when the Galois keys are made")
         return self.keys[element]
+
+    def turned(self, element: int) -> SwitchKey:
+        """The key of this element under X -> X^(1/element), which switches s -> s(X^(1/element)). Made once."""
+        if element not in self._turned:
+            back = self.context.permutation(pow(element, -1, 2 * self.context.degree))
+            self._turned[element] = switching.prepare(rns.automorphism(self.of(element).polynomials, back), self.context.plan)
+        return self._turned[element]
 
 
 def secret_key(context: Context, randomness: PrfStream, key_id: bytes | None = None) -> SecretKey:

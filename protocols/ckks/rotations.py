@@ -1,8 +1,10 @@
 """Rotations of the slots, one after another or many of one ciphertext ("hoisted"), and sums of slots.
 
 X -> X^g with g = 5^step moves slot j + step to slot j; g = -1 conjugates. It takes (c_0, c_1) under s to (c_0(X^g), c_1(X^g))
-under s(X^g), and the Galois key switches back. Hoisted: the digits of c_1 are made once, since the digits of c_1(X^g) are
-theirs, permuted. Source: Halevi and Shoup, CRYPTO 2018 (eprint 2018/244), section 4.1, for hoisting.
+under s(X^g), and the Galois key switches back. Hoisted: the digits of c_1 are made once, and the key, turned by X -> X^(1/g),
+switches s -> s(X^(1/g)) before the ciphertext is turned: two polynomials are permuted instead of all digits.
+Source: Halevi and Shoup, CRYPTO 2018 (eprint 2018/244), section 4.1; turned keys: Bossuat, Mouchet, Troncoso-Pastoriza, Hubaux,
+EUROCRYPT 2021 (eprint 2020/1203), section 4.2.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def rotate_many(a: Ciphertext, steps: Iterable[int], keys: GaloisKeys) -> list[C
             continue
         if digits is None:
             digits = switching.decompose(a.polynomials[1], a.context.plan, a.level + 1)
-        results.append(_switched(a, digits, element, keys.of(element)))
+        results.append(_turned_after(a, digits, element, keys))
     return results
 
 
@@ -67,13 +69,11 @@ def turn(a: Ciphertext, element: int, keys: GaloisKeys) -> Ciphertext:
     return _result(a, out, key)
 
 
-def _switched(a: Ciphertext, digits: Words, element: int, key: SwitchingKey) -> Ciphertext:
-    plan, permutation, limbs = a.context.plan, a.context.permutation(element), a.level + 1
-    total = switching.accumulate(digits, key.prepared, plan, limbs, permutation)
-    out = switching.divide(total, plan, limbs, len(plan.special))
-    turned = rns.automorphism(a.polynomials[0], permutation)
-    rns.add(out[0], turned, a.context.levels[a.level], out=out[0])
-    return _result(a, out, key)
+def _turned_after(a: Ciphertext, digits: Words, element: int, keys: GaloisKeys) -> Ciphertext:
+    plan, limbs, key = a.context.plan, a.level + 1, keys.turned(element)
+    out = switching.divide(switching.accumulate(digits, key, plan, limbs), plan, limbs, len(plan.special))
+    rns.add(out[0], a.polynomials[0], a.context.levels[a.level], out=out[0])
+    return _result(a, rns.automorphism(out, a.context.permutation(element)), keys.of(element))
 
 
 def _result(a: Ciphertext, polynomials: Words, key: SwitchingKey) -> Ciphertext:
