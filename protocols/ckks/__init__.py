@@ -29,7 +29,7 @@ derives them):
 
 A ciphertext carries its declared bound B and deviation d; what is decrypted is within 20 d of the value, in every slot, but for
 a chance of 2^-54 (20, and not 6: errors are products of two near-Gaussians). Measured: the largest error over all slots is a
-fourth to a seventh of that after one operation, a hundredth after a polynomial of degree 63. The worst cases, for every key and
+fourth to an eighth of that after one operation, a seventieth after a polynomial of degree 63. The worst cases, for every key and
 coin, are `noise.worst_...`. 2 D (B + 20 d) < Q_l is checked whenever a ciphertext is made: an overflow is an error before it
 happens.
 
