@@ -1,4 +1,4 @@
-"""CKKS on one thread: transforms, their time for each limb, then the scheme's operations, in every instruction set, beside SEAL.
+"""CKKS on one thread: transforms of a limb, then the scheme's operations, in every instruction set, beside SEAL.
 
 `engine` is the instruction set, `n` the ring's degree N, `d` the limbs of the ciphertexts. Transforms and products of limbs count
 the elements of a sample that Python's integers do not confirm; every other row has the largest difference, over all slots,
@@ -31,28 +31,26 @@ from protocols.ckks import PRESETS, Preset
 from protocols.prf import PrfStream
 
 KEY = bytes(range(16))
-POLYNOMIALS = 2  # what SEAL transforms at a time: a ciphertext
-SAMPLE = 4  # elements of each limb that Python's integers confirm
+POLYNOMIALS = 2  # what SEAL transforms at a time: a ciphertext, here of one limb
+LIMB = 1  # which: all limbs but the first have its size
+LIMB_SCALE_BITS = 36  # below the limb
+SAMPLE = 4  # elements of each polynomial that Python's integers confirm
 Measured = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Limbs:
-    """Two random polynomials with all limbs of a fresh ciphertext, and the root of each place of each limb's transform."""
+    """Two random polynomials of one limb, (2, 1, N), and the root of each place of its transform, (1, N)."""
 
     basis: rns.Basis
     given: np.ndarray
     roots: np.ndarray
 
-    @property
-    def rows(self) -> int:
-        return POLYNOMIALS * len(self.basis)
-
 
 def limbs_of(preset: Preset, isa: str) -> Limbs:
     _load.select(isa)
-    basis = rns.Basis(preset.degree, preset.primes)
-    shape = (POLYNOMIALS, len(basis), preset.degree)
+    basis = rns.Basis(preset.degree, [preset.primes[LIMB]])
+    shape = (POLYNOMIALS, 1, preset.degree)
     words = np.random.default_rng([ckks_inputs.SEED, preset.degree]).integers(0, 2**62, shape, dtype=np.uint64)
     monomial = np.zeros(shape[1:], np.uint64)
     monomial[:, 1] = 1
@@ -66,17 +64,16 @@ def _transform(limbs: Limbs, kernel: Callable[..., np.ndarray], wrong: Callable[
         x[...] = limbs.given
 
     seconds, peak, _ = timed(lambda: kernel(x, limbs.basis), before=restore)
-    return _confirmed(seconds / limbs.rows, peak, wrong(limbs, limbs.given[0], x[0]))
+    return _confirmed(seconds / POLYNOMIALS, peak, sum(wrong(limbs, *pair) for pair in zip(limbs.given, x, strict=True)))
 
 
 def _product(limbs: Limbs) -> Measured:
     a, b = limbs.given, limbs.given[::-1].copy()
     out = np.empty_like(a)
     seconds, peak, _ = timed(lambda: rns.mul(a, b, limbs.basis, out=out))
-    samples = (each[0, :, :SAMPLE].astype(object) for each in (out, a, b))
-    found, left, right = samples
-    wrong = np.count_nonzero(found != left * right % limbs.basis.values.astype(object)[:, None])
-    return _confirmed(seconds / limbs.rows, peak, int(wrong))
+    found, left, right = (each[..., :SAMPLE].astype(object) for each in (out, a, b))
+    wrong = np.count_nonzero(found != left * right % limbs.basis.primes[0])
+    return _confirmed(seconds / POLYNOMIALS, peak, int(wrong))
 
 
 def _confirmed(seconds: float, peak: float, wrong: int) -> Measured:
@@ -85,15 +82,13 @@ def _confirmed(seconds: float, peak: float, wrong: int) -> Measured:
 
 def _wrong_values(limbs: Limbs, coefficients: np.ndarray, values: np.ndarray) -> int:
     """How many of a sample of places are not the polynomial at that place's root, or have no root of X^N + 1 of their own."""
-    n, wrong = limbs.basis.degree, 0
-    for p, polynomial, found, roots in zip(limbs.basis.primes, coefficients, values, limbs.roots, strict=True):
-        falling = polynomial[::-1].tolist()
-        for place in range(SAMPLE // 2, n, n // SAMPLE):
-            root, value = int(roots[place]), 0
-            for coefficient in falling:
-                value = (value * root + coefficient) % p
-            wrong += value != int(found[place]) or pow(root, n, p) != p - 1
-        wrong += n - len(np.unique(roots))
+    p, n, roots = limbs.basis.primes[0], limbs.basis.degree, limbs.roots[0]
+    wrong, falling = n - len(np.unique(roots)), coefficients[0, ::-1].tolist()
+    for place in range(SAMPLE // 2, n, n // SAMPLE):
+        root, value = int(roots[place]), 0
+        for coefficient in falling:
+            value = (value * root + coefficient) % p
+        wrong += value != int(values[0, place]) or pow(root, n, p) != p - 1
     return wrong
 
 
@@ -235,25 +230,28 @@ class Bench:
         found = list(alternate(ours, theirs, self.repeat))
         yield from (_by_size(row, found) if name == "ckks wire" else row for row in found)
         for peer, why in skipped.items():
-            yield table.skipped(name, peer, why, mode="SEAL", n=self.preset.degree, d=len(self.preset.primes))
+            yield table.skipped(name, peer, why, mode="SEAL", n=self.preset.degree, d=len(self._primes(name)))
+
+    def _primes(self, name: str) -> tuple[int, ...]:
+        return self.preset.primes[LIMB : LIMB + 1] if name in KERNELS else self.preset.primes
 
     def _ours(self, name: str, isa: str) -> Row:
         given = self.limbs[isa] if name in KERNELS else self.settings[isa]
         _load.select(isa)
-        return self._row(name, isa, f"{len(self.preset.special)} special", **_measured(name, given))
+        mode = "one limb" if name in KERNELS else f"{len(self.preset.special)} special"
+        fixed = {"mode": mode, "parties": 1, "n": self.preset.degree, "d": len(self._primes(name)), "rounds": 0, "bytes_sent": 0}
+        found = _measured(name, given)
+        return table.row(name, isa, **{**fixed, "joint_seconds": found["seconds"], **found})
 
     def _theirs(self, name: str, peer: Peer, skipped: dict[str, str]) -> Row | None:
-        preset = self.preset
-        primes = [*preset.primes, preset.special[0]]
-        found = peer.run(name, preset.degree, len(preset.primes), primes=primes, scale_bits=preset.scale_bits)
+        primes = self._primes(name)
+        scale_bits = LIMB_SCALE_BITS if name in KERNELS else self.preset.scale_bits
+        given = {"primes": [*primes, self.preset.special[0]], "scale_bits": scale_bits}
+        found = peer.run(name, self.preset.degree, len(primes), **given)
         if isinstance(found, Skipped):
             skipped[peer.name] = found.why
             return None
         return {**found, "rounds": 0, "bytes_sent": found["bytes_sent"] or 0}
-
-    def _row(self, name: str, engine: str, mode: str, **fields: Any) -> Row:
-        fixed = {"mode": mode, "parties": 1, "n": self.preset.degree, "d": len(self.preset.primes), "rounds": 0}
-        return table.row(name, engine, **fixed, joint_seconds=fields["seconds"], **{"bytes_sent": 0, **fields})
 
 
 def _measured(name: str, given: Any) -> Measured:

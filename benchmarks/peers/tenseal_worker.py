@@ -49,7 +49,7 @@ class Setting:
         return np.array(self.encoder.decode_double(plain))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # one for transforms of a limb, one for all else
 def setting(degree: int, primes: tuple[int, ...], scale_bits: int) -> Setting:
     """`primes`: the ciphertexts', then the special one."""
     parameters = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
@@ -118,7 +118,7 @@ def _decrypt(name: str, s: Setting) -> Answer:
 
 
 def _ntt(name: str, s: Setting) -> Answer:
-    """A ciphertext goes back and forth, all limbs of both polynomials a call; the time is that of one limb."""
+    """A ciphertext goes back and forth, both polynomials a call; the time is that of one limb."""
     there, back = s.evaluator.transform_from_ntt_inplace, s.evaluator.transform_to_ntt_inplace
     moved = _made(seal.Ciphertext, s.encryptor.encrypt, s.plain[0])
     first, second = (back, there) if name == "ntt forward" else (there, back)
