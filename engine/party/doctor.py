@@ -7,6 +7,7 @@ needs a signed charter (peers, certificates) is left out while there is none; th
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -70,6 +71,11 @@ class Patient:
     @property
     def state(self) -> Path:
         return self.beside(self.file.party.state)
+
+    @property
+    def spill(self) -> Path | None:
+        """The daemon's own folder, where this is the daemon's user: a folder of another user's would be in its way."""
+        return self.state / "spill" if self.state.exists() and self.state.stat().st_uid == os.geteuid() else None
 
 
 def examine(path: Path) -> Iterator[Line]:
@@ -174,6 +180,11 @@ def _keys(patient: Patient) -> Iterator[Line]:
 def _folders(patient: Patient) -> Iterator[Line]:
     """Whoever reads keys/ is this party; whoever reads state/ learns who asked what."""
     keys = patient.beside(patient.file.party.keys)
+    if patient.state.exists() and patient.spill is None:
+        owner = patient.state.stat().st_uid
+        yield Line(
+            "folders", "warn", f"{patient.state.name}/ belongs to another user (uid {owner})", "ask as the daemon's own user"
+        )
     private = [keys, keys / identities.SIGNING_KEY, keys / identities.TLS_KEY, patient.state]
     there = [path for path in private if path.exists()]
     for path in there:
@@ -241,9 +252,7 @@ def _data(patient: Patient) -> Iterator[Line]:
         )
         return
     try:
-        with open_source(
-            section, terms.parsed_dictionary, bytes(32), patient.path.resolve().parent, patient.state / "spill"
-        ) as source:
+        with open_source(section, terms.parsed_dictionary, bytes(32), patient.path.resolve().parent, patient.spill) as source:
             examined = source.examine()
     except ConfigError as error:
         yield Line("data", "fail", str(error), "mend [data] in the configuration")

@@ -196,9 +196,22 @@ def test_own_data(s: Study, text: str | None, status: str, said: str) -> None:
     assert said in found(config)["data", status]
 
 
-def test_nothing_of_the_data_is_left_behind(s: Study) -> None:
-    found(write_config(s, "um"))
+def test_nothing_is_left_behind(s: Study) -> None:
+    config = write_config(s, "um")
+    found(config)
+    assert not (s.folder / "um").exists()  # nor made
+    (s.folder / "um").mkdir(mode=0o700)
+    found(config)
     assert not list((s.folder / "um" / "spill").iterdir())
+
+
+def test_another_user_is_told_so_and_leaves_the_state_folder_alone(s: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (s.folder / "um").mkdir(mode=0o700)
+    monkeypatch.setattr(doctor.os, "geteuid", lambda: 4711)
+    lines = found(write_config(s, "um"))
+    assert "belongs to another user" in lines["folders", "warn"]
+    assert "3 columns fit" in lines["data", "ok"]
+    assert not list((s.folder / "um").iterdir())
 
 
 # -- the others ------------------------------------------------------------------------------------------------------------------
