@@ -320,7 +320,7 @@ def switch(
     pointers = ffi.new("uint64_t *[]", [ffi.NULL if x is None else pointer(x) for x in added])
     places, _alive = _permutation(permutation, plan.degree)
     out = _empty(2, base.first, plan.degree)
-    scratch = _scratch.of(_switch_words(4 * level, at, base, plan.degree))
+    scratch = _scratch.of(_switch_words(at, base, plan.degree))
     lib.switch_apply(pointer(out), pointer(source), pointers, handle, places, at.handles, len(at.digits), base.handle, scratch)
     return out
 
@@ -333,11 +333,11 @@ def multiply(a: Words, b: Words, key: SwitchKey, plan: SwitchPlan, level: int, d
     at, base, handle = plan._at(level), _division(plan, level, drop), _handle(key, plan)
     sources = [_rows(x, (2, level, plan.degree), "ciphertext") for x in (a, b)]
     out = _empty(2, base.first, plan.degree)
-    scratch = _scratch.of(_switch_words(2 * level, at, base, plan.degree))
+    scratch = _scratch.of(_switch_words(at, base, plan.degree))
     lib.switch_multiply(pointer(out), *map(pointer, sources), handle, at.handles, len(at.digits), base.handle, scratch)
     return out
 
 
-def _switch_words(rows: int, at: _Level, base: _Base, degree: int) -> int:
-    """Scratch of switch_apply and switch_multiply in words, given the rows that depend on the limbs alone."""
-    return (rows + 2 * len(at.digits) + 2 * base.sources + 3) * degree
+def _switch_words(at: _Level, base: _Base, degree: int) -> int:
+    """Scratch of switch_apply and switch_multiply, in words."""
+    return (2 * (at.limbs + len(at.digits) + base.sources) + 5) * degree

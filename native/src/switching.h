@@ -58,14 +58,14 @@ void switch_divide(uint64_t *out, const uint64_t *x, const uint64_t *add, size_t
 
 /* switch_divide(sum of digits of c times key, P add) without the memory in between; the result is the same. add[0], add[1]: NULL or c's rows. With a
  * permutation, c and the addends go through it first. scratch:
- * (4 limbs + 2 count + 2 sources of division + 3) n. */
+ * (2 limbs + 2 count + 2 sources of division + 5) n. */
 void switch_apply(uint64_t *out, const uint64_t *c, const uint64_t *const *add, const switch_key *key, const uint32_t *permutation,
                   const switch_base *const *bases, size_t count, const switch_base *division, uint64_t *scratch);
 
 /* out (3 x limbs x n) = a0 b0, a0 b1 + a1 b0, a1 b1 for a, b (2 x limbs x n) on the base's first rows. */
 void switch_product(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t limbs, const switch_base *base);
 
-/* switch_apply of the product's last polynomial, its first two added. scratch: (2 limbs + 2 count + 2 sources of division + 3) n. */
+/* switch_apply of the product's last polynomial, its first two added. scratch: that of switch_apply. */
 void switch_multiply(uint64_t *out, const uint64_t *a, const uint64_t *b, const switch_key *key, const switch_base *const *bases, size_t count,
                      const switch_base *division, uint64_t *scratch);
 

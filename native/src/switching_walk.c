@@ -156,7 +156,8 @@ typedef struct {
     size_t count, limbs;
     const switch_key *key;
     const uint64_t *c;            /* limbs rows */
-    const uint64_t *add[2];       /* NULL or limbs rows */
+    const uint64_t *add[2];       /* NULL or limbs rows, not yet permuted */
+    const uint32_t *permutation;  /* of the addends, or NULL */
     const uint64_t *a[2], *b[2];  /* NULL or limbs rows */
     remainder_of_run digits[SWITCH_DIGITS];
     remainder_of_run dropped[2];
@@ -169,6 +170,7 @@ typedef struct {
     uint64_t *converted;  /* count rows */
     uint64_t *dropped[2]; /* sources rows of the division */
     uint64_t *remainders; /* two rows */
+    uint64_t *turned;     /* two rows */
     uint8_t *quotients;   /* two rows of bytes */
 } room;
 
@@ -179,21 +181,33 @@ static room room_in(uint64_t *scratch, const key_switch *s)
     r.dropped[0] = r.converted + s->count * n;
     r.dropped[1] = r.dropped[0] + sources * n;
     r.remainders = r.dropped[1] + sources * n;
-    r.quotients = (uint8_t *)(r.remainders + 2 * n);
+    r.turned = r.remainders + 2 * n;
+    r.quotients = (uint8_t *)(r.turned + 2 * n);
     r.v = r.quotients + 2 * n;
     return r;
 }
 
 static const uint64_t *row_of(const uint64_t *x, size_t at) { return x == NULL ? NULL : x + at; }
 
+/* One row through a permutation. It is copied first: read in order, it comes from memory faster than in the permutation's. */
+static void turn_row(uint64_t *out, const uint64_t *x, const uint32_t *permutation, uint64_t *copy, size_t n)
+{
+    memcpy(copy, x, n * sizeof *x);
+    rns_automorphism(out, copy, permutation, 1, n);
+}
+
 /* What one row is summed from, but for the digits and remainders that are carried to it. */
-static switch_terms terms_of(size_t row, const key_switch *s)
+static switch_terms terms_of(size_t row, const key_switch *s, const room *r)
 {
     const switch_base *const base = s->bases[0];
     const size_t at = row * base->n;
     switch_terms terms = {.count = s->count, .key = key_row(s->key, row, base, base->rows - s->limbs), .stride = s->key->digits, .special = &base->targets[row]};
     for (int k = 0; k < 2 && row < s->limbs; k++) {
         terms.add[k] = row_of(s->add[k], at);
+        if (terms.add[k] != NULL && s->permutation != NULL) {
+            turn_row(r->turned + (size_t)k * base->n, terms.add[k], s->permutation, r->remainders, base->n);
+            terms.add[k] = r->turned + (size_t)k * base->n;
+        }
         terms.a[k] = row_of(s->a[k], at);
         terms.b[k] = row_of(s->b[k], at);
     }
@@ -230,7 +244,7 @@ static size_t carry_digits(switch_terms *terms, size_t row, const key_switch *s,
 static void dropped_row(size_t i, const key_switch *s, const room *r)
 {
     const size_t n = s->division->n, row = s->division->first + i;
-    switch_terms terms = terms_of(row, s);
+    switch_terms terms = terms_of(row, s, r);
     carry_digits(&terms, row, s, r);
     s->division->forms->accumulate(r->dropped[0] + i * n, r->dropped[1] + i * n, &terms, n, &s->division->targets[row].modulus);
 }
@@ -239,7 +253,7 @@ static void kept_row(uint64_t *out, size_t row, const key_switch *s, const room 
 {
     const size_t n = s->division->n;
     const uint64_t *ahead[2];
-    switch_terms terms = terms_of(row, s);
+    switch_terms terms = terms_of(row, s, r);
     const size_t conversions = carry_digits(&terms, row, s, r);
     terms.division = &s->division->targets[row];
     for (size_t k = 0; k < 2; k++) {
@@ -265,26 +279,20 @@ static void digit_of_run(size_t j, key_switch *s, const room *r)
     s->digits[j] = remainder_in(r->y + at, s->c + at, r->v + j * n, s->bases[j]);
 }
 
-/* c and the addends through a permutation; turned: 3 limbs rows */
-static void turn(key_switch *s, const uint32_t *permutation, uint64_t *turned)
-{
-    const size_t n = s->division->n;
-    const uint64_t **const parts[3] = {&s->c, &s->add[0], &s->add[1]};
-    for (int i = 0; i < 3; i++, turned += s->limbs * n) {
-        if (*parts[i] == NULL) continue;
-        rns_automorphism(turned, *parts[i], permutation, s->limbs, n);
-        *parts[i] = turned;
-    }
-}
-
 void switch_apply(uint64_t *out, const uint64_t *c, const uint64_t *const *add, const switch_key *key, const uint32_t *permutation,
                   const switch_base *const *bases, size_t count, const switch_base *division, uint64_t *scratch)
 {
-    const size_t limbs = all_sources(bases, count);
-    key_switch s = {.bases = bases, .division = division, .count = count, .limbs = limbs, .key = key, .c = c, .add = {add[0], add[1]}};
-    const room r = room_in(scratch + 3 * limbs * division->n, &s);
-    if (permutation != NULL) turn(&s, permutation, scratch);
-    for (size_t j = 0; j < count; j++) digit_of_run(j, &s, &r);
+    const size_t n = division->n, limbs = all_sources(bases, count);
+    key_switch s = {.bases = bases, .division = division, .count = count, .limbs = limbs, .key = key, .add = {add[0], add[1]},
+                    .permutation = permutation, .c = permutation == NULL ? c : scratch};
+    const room r = room_in(scratch + limbs * n, &s);
+    for (size_t j = 0; j < count; j++) {
+        for (size_t i = 0; i < bases[j]->sources && permutation != NULL; i++) {
+            const size_t at = (bases[j]->first + i) * n;
+            turn_row(scratch + at, c + at, permutation, r.remainders, n);
+        }
+        digit_of_run(j, &s, &r);
+    }
     finish(out, &s, &r);
 }
 

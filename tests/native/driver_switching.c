@@ -79,8 +79,7 @@ static void switches(const rns_table *const *tables, size_t n, size_t alpha, siz
     uint64_t *const raw = secret((count + 1) * 2 * rows * n), *const prepared = secret((count + 1) * 2 * key_rows * n);
     uint64_t *const a = secret(2 * LIMBS * n), *const b = secret(2 * LIMBS * n), *const d = secret(3 * LIMBS * n), *const out = secret(2 * first * n);
     uint64_t *const digits = secret(count * rows * n), *const sums = secret(2 * rows * n);
-    uint64_t *const scratch = secret((4 * LIMBS + 2 * count + 2 * (special + 1) + 3) * n);
-    uint64_t *const more = secret((2 * LIMBS + 2 * count + 2 * (special + 1) + 3) * n);
+    uint64_t *const scratch = secret((2 * LIMBS + 2 * count + 2 * (special + 1) + 5) * n);
     uint64_t *const little = secret((LIMBS + 1) * n);
     const switch_key key = {prepared, count + 1, key_rows};
     const uint64_t *const none[2] = {NULL, NULL}, *const two[2] = {a, b};
@@ -91,8 +90,8 @@ static void switches(const rns_table *const *tables, size_t n, size_t alpha, siz
     switch_product(d, a, b, LIMBS, bases[0]);
     switch_apply(out, a, none, &key, NULL, bases, count, division, scratch);
     switch_apply(out, a, two, &key, permutation, bases, count, division, scratch);
-    switch_multiply(out, a, b, &key, bases, count, division, more);
-    free(raw), free(prepared), free(a), free(b), free(d), free(out), free(digits), free(sums), free(scratch), free(more), free(little);
+    switch_multiply(out, a, b, &key, bases, count, division, scratch);
+    free(raw), free(prepared), free(a), free(b), free(d), free(out), free(digits), free(sums), free(scratch), free(little);
     for (size_t j = 0; j < count; j++) switch_base_free((switch_base *)bases[j]);
     switch_base_free(division);
 }
