@@ -22,9 +22,9 @@ told as `extreme` where it only saturates a probability, and ends the job where 
 
 Source: McCullagh and Nelder, "Generalized Linear Models", 1989; the preconditioned iteration in solve.py.
 Adversary: one semi-honest compute party, which sees nothing of the rows; two together hold them. Leaks: `converged` after each
-step; the outputs. Rounds (replicated), 20 columns: 76 for the start, 38 for the score, 40 a Newton step and 1 for its bit, 62
-at the end (HC0 20 more). No mask relies on the range of y and w, which nothing checks on shares, nor on that of z before its
-squares were compared with the sums.
+step; the outputs; the leverage rule's bit, once rows are shared. Rounds (replicated), 20 columns: 88 for the start, 38 for the
+score, 40 a Newton step and 1 for its bit, 62 at the end (HC0 20 more). No mask relies on the range of y and w, which nothing
+checks on shares, nor on that of z before its squares were compared with the sums.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.analyses import glm_result, one_shot, people, response_sums, sandwich
+from engine.analyses import glm_result, leverage, one_shot, people, response_sums, sandwich
 from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
 from engine.analyses.bits import any_of, negation
 from engine.analyses.clamping import clamped
 from engine.analyses.families import Binomial, Family
+from engine.analyses.leverage import Influential
 from engine.analyses.moments import Symmetric
 from engine.analyses.normalise import declare_sum, scaled
 from engine.analyses.one_shot import GAMMA_LIMIT, Start, own_polynomial
@@ -140,28 +141,39 @@ class HiddenFit:
             beyond = () if isinstance(self.family, Binomial) else ("beyond",)
             return Stage("final", stops=("separated", *beyond), outputs=self.plan.outputs)
         r, d = self.model.rows_log2, self.model.size
-        contributed = (*one_shot.declared(self.model), declare_sum("zy", (d,), r), *self.family.declared(r))
+        contributed = (
+            *one_shot.declared(self.model),
+            leverage.declared(d, r),
+            declare_sum("zy", (d,), r),
+            *self.family.declared(r),
+        )
         rows = (
             Declared("z", (d,), 1.0, frac=SMALL_FRAC),
             Declared("y", (), 2.0**self.family.residual_log2, frac=0),
             Declared("w", (), 1.0, frac=0),
         )
-        return Stage("start", contributed, rows, stops=("singular", "inconsistent"))
+        return Stage("start", contributed, rows, stops=("refused", "singular", "inconsistent"))
 
     # -- LOCAL ----------------------------------------------------------------------------------------------------------
 
     def local(self, rows: Rows, state: State) -> Statistics:
         """The one pass: the hospital's rows stay in memory, since all of them will be shared."""
-        z, y = self._read(rows)
+        influential = Influential()
+        z, y = self._read(rows, influential)
         shared_rows = {"z": z, "y": y.round().astype(np.int64), "w": np.ones(len(y), np.int64)}
-        return {**local_sums(self.model, self.family, z, y), **shared_rows}
+        found = {"influential": leverage.contributed(influential.total(self.model.size))}
+        return {**local_sums(self.model, self.family, z, y), **found, **shared_rows}
 
-    def _read(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        """The scaled design rows (n, d), on a grid of 28 bits, and the response (n,)."""
+    def _read(self, rows: Rows, influential: Influential | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The scaled design rows (n, d), on a grid of 28 bits, and the response (n,); `influential` sees every batch."""
         model, family = self.model, self.family
+        gram = np.zeros((model.size, model.size))
         parts: list[tuple[np.ndarray, np.ndarray]] = [(np.empty((0, model.size)), np.empty(0))]
         for batch in rows:
             parts.append((on_grid(model.design.matrix(batch)), family.response(model.design, batch)))
+            if influential is not None:
+                gram += parts[-1][0].T @ parts[-1][0]
+                influential.add(parts[-1][0], batch.persons, gram)
         z, y = (np.concatenate(part) for part in zip(*parts, strict=True))
         return z, y
 
@@ -192,7 +204,8 @@ class HiddenFit:
             told=told,
         )
         gamma = mpc.truncate(mpc.reshape(start.gamma, (d,)), LARGE_FRAC - SMALL_FRAC)
-        stops = {"singular": start.singular, "inconsistent": self._disagree(mpc, totals)}
+        refused = leverage.refusal(mpc, start.gram_inverse, totals["influential"], start.power, r, start.singular)
+        stops = {"refused": refused, "singular": start.singular, "inconsistent": self._disagree(mpc, totals)}
         return Step(stops, hidden=(held, gamma, None))
 
     def _disagree(self, mpc: Engine, totals: Mapping[str, Secret]) -> Secret:

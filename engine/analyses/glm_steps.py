@@ -14,7 +14,7 @@ both stay shared. Converged when a step changes no coefficient by more than 1e-5
 Newton's error after it is of the order of its square, and the final step squares it again. A hospital fits at most SAMPLE_ROWS of
 its rows, evenly spaced, so that LOCAL runs in constant memory. W / 2^weight_log2 <= 1, so that Z'WZ P / N has a trace of at
 most d in these units.
-Leaks: the coefficients after each step, to the parties; the outputs. Rounds (replicated), 20 columns: 64 for the start, 43 a
+Leaks: the coefficients after each step, to the parties; the outputs. Rounds (replicated), 20 columns: 76 for the start, 43 a
 step and those of the totals' range check, 45 at the end.
 """
 
@@ -26,10 +26,11 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from engine.analyses import glm_result, one_shot, people, response_sums, sandwich
+from engine.analyses import glm_result, leverage, one_shot, people, response_sums, sandwich
 from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
 from engine.analyses.bits import any_of
 from engine.analyses.families import PEARSON_LIMIT_LOG2, Family
+from engine.analyses.leverage import Influential
 from engine.analyses.moments import ProductSums, Symmetric, WeightedSum, with_constant
 from engine.analyses.normalise import declare_count, declare_sum, scaled
 from engine.analyses.one_shot import GAMMA_LIMIT, own_polynomial
@@ -78,7 +79,8 @@ class StepsFit:
 
     def stage(self, state: State) -> Stage:
         if state.stage == "start":
-            return Stage("start", one_shot.declared(self.model), stops=("singular",), opened=self.plan.opened)
+            contributions = (*one_shot.declared(self.model), leverage.declared(self.model.size, self.model.rows_log2))
+            return Stage("start", contributions, stops=("refused", "singular"), opened=self.plan.opened)
         r, family = self.model.rows_log2, self.family
         contributed: list[Declared] = [
             declare_sum("information", (self._information.entries,), r),
@@ -103,7 +105,7 @@ class StepsFit:
         for batch in rows:
             if len(batch):
                 z, y = self.model.design.matrix(batch), self.family.response(self.model.design, batch)
-                sums.add(z, y, self.model.persons(batch))
+                sums.add(z, y, batch.persons if state.stage == "start" else self.model.persons(batch))
         names = {each.name for each in self.stage(state).contributed}
         return {name: value for name, value in sums.statistics().items() if name in names}
 
@@ -114,7 +116,9 @@ class StepsFit:
         if state.stage == "start":
             start = one_shot.begin(mpc, model, family, totals)
             hidden = Hidden(start.power, start.absent, people.used(totals))
-            return Step({"singular": start.singular}, opened={"gamma": mpc.reshape(start.gamma, (d,))}, hidden=hidden)
+            refused = leverage.refusal(mpc, start.gram_inverse, totals["influential"], start.power, r, start.singular)
+            ends = {"refused": refused, "singular": start.singular}
+            return Step(ends, opened={"gamma": mpc.reshape(start.gamma, (d,))}, hidden=hidden)
         hidden = state.hidden
         cut = self._information.entries
         sums = scaled(mpc, mpc.concat([totals["information"], totals["score"]]), hidden.power, r)
@@ -160,13 +164,14 @@ class _Start:
 
     def __init__(self, fit: StepsFit) -> None:
         self._model, self._family = fit.model, fit.family
-        self._gram = zeros((fit.model.size,) * 2)
+        self._gram, self._influential = zeros((fit.model.size,) * 2), Influential()
         self._sample: list[tuple[np.ndarray, np.ndarray]] = []
         self._stride, self._seen, self._kept = 1, 0, 0
         self._rows, self._present = 0, np.zeros(len(fit.model.droppable), np.int64)
 
     def add(self, z: np.ndarray, y: np.ndarray, persons: np.ndarray | None) -> None:
         self._gram = add(self._gram, exact_gram(on_grid(z)))
+        self._influential.add(z, persons, self._gram.high)
         self._rows += len(z)
         self._present += self._model.present(z)
         chosen = slice(-self._seen % self._stride, None, self._stride)
@@ -184,6 +189,7 @@ class _Start:
         own = own_polynomial(self._model, self._family, z, y)
         return {
             "gram": Symmetric(d).vector(self._gram),
+            "influential": leverage.contributed(self._influential.total(d)),
             **{name: _times(values, share) for name, values in own.items()},
             "n": np.asarray(self._rows),
             "present": self._present,

@@ -28,8 +28,11 @@ import numpy as np
 from scipy import linalg
 
 from engine.analyses import people
-from engine.analyses.bits import flat
-from protocols.engine import LARGE_FRAC, Engine, Secret
+from engine.analyses.bits import flat, negation
+from engine.analyses.moments import Symmetric
+from engine.analyses.normalise import declare_sum, scaled
+from engine.analyses.sums import DoubleDouble
+from protocols.engine import LARGE_FRAC, Declared, Engine, Secret
 
 MOST = 0.5
 FEWEST_PEOPLE = 10  # in S, unless the hospital has fewer
@@ -70,12 +73,19 @@ class Influential:
         return sum((rows.T @ rows for rows in (*self._kept, *cover)), np.zeros((columns, columns)))
 
 
+def declared(columns: int, rows_log2: int) -> Declared:
+    return declare_sum("influential", (Symmetric(columns).entries,), rows_log2)
+
+
+def contributed(S: np.ndarray) -> DoubleDouble:
+    return Symmetric(len(S)).vector(DoubleDouble(S, np.zeros_like(S)))
+
+
 def _leverages(z: np.ndarray, gram: np.ndarray) -> np.ndarray:
     """(rows,)."""
-    size = len(gram)
-    root = linalg.cholesky(gram + RIDGE * (1.0 + np.trace(gram)) * np.eye(size), lower=True)
-    halves = linalg.solve_triangular(root, z.T, lower=True)
-    return np.asarray(np.einsum("ij,ij->j", halves, halves))
+    eigenvalues, directions = linalg.eigh(gram)
+    along = z @ directions
+    return np.asarray((along * along) @ (1.0 / np.maximum(eigenvalues, RIDGE * (1.0 + np.trace(gram)))))
 
 
 def _nobody_above(z: np.ndarray, persons: np.ndarray | None, gram: np.ndarray) -> bool:
@@ -93,3 +103,16 @@ def excess(mpc: Engine, XS: Secret) -> Secret:
     fourth = mpc.matmul(mpc.reshape(square, (1, d * d)), mpc.reshape(square.T, (d * d, 1)), frac=LARGE_FRAC)
     trace = replace(flat(mpc, fourth), frac=0)
     return mpc.concat([trace + int(ROUNDINGS * 2**LARGE_FRAC), int(MOST**4 * 2**LARGE_FRAC) - trace])
+
+
+def refusal(mpc: Engine, X: Secret, total: Secret, power: Secret, rows_log2: int, singular: Secret) -> Secret:
+    """1 where the answer is refused, (), for X of a fit that is not `singular`: what is not determined has no leverages to speak
+    of. `total` of what `declared` says. A comparison and five products."""
+    S = Symmetric(X.shape[0]).full(mpc, scaled(mpc, total, power, rows_log2))
+    return refused(mpc, mpc.is_negative(excess(mpc, X @ S)), singular)
+
+
+def refused(mpc: Engine, signs: Secret, singular: Secret) -> Secret:
+    """1 where one of the signs of `excess` is, (), unless the fit is singular."""
+    found = mpc.bounded(mpc.sum(signs), 1, "no number lies below 0 and above 1/16")
+    return mpc.bounded(mpc.mul(found, negation(mpc, singular)), 1, "a product of bits")

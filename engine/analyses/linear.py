@@ -17,15 +17,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.analyses import least_squares, linear_result, sandwich
+from engine.analyses import least_squares, leverage, linear_result, sandwich
 from engine.analyses.base import Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
-from engine.analyses.bits import flat, negation, power_of_bits
+from engine.analyses.bits import any_of, power_of_bits
 from engine.analyses.leverage import Influential
 from engine.analyses.moments import PairSums, ProductSums, Symmetric, with_constant
 from engine.analyses.normalise import declare_count, declare_sum, scaled, secret_factor_and_empty
 from engine.analyses.question import Limits, Question
 from engine.analyses.regression import MOST_ROWS_OF_A_PERSON, X_FRAC, Model
-from engine.analyses.sums import DoubleDouble
 from engine.data.rows import Rows
 from engine.dictionary import Dictionary
 from engine.errors import DataError
@@ -62,8 +61,8 @@ class OLS:
 
     def stage(self, state: State) -> Stage:
         r = self.model.rows_log2
-        influential = declare_sum("influential", (Symmetric(self.model.size).entries,), r)
-        contributed = [declare_count("n", (), r), declare_sum("moments", (self._moments.entries,), r), influential]
+        moments = declare_sum("moments", (self._moments.entries,), r)
+        contributed = [declare_count("n", (), r), moments, leverage.declared(self.model.size, r)]
         if len(self.model.droppable):
             contributed.append(declare_count("present", (len(self.model.droppable),), r))
         if self._robust:
@@ -95,8 +94,7 @@ class OLS:
                 pairs.add(v, model.persons(batch))
         rest = slice(1, None)
         statistics: dict[str, Statistic] = {"n": np.asarray(n), "moments": self._moments.vector(moments.total().at((rest, rest)))}
-        S = influential.total(model.size)
-        statistics["influential"] = Symmetric(model.size).vector(DoubleDouble(S, np.zeros_like(S)))
+        statistics["influential"] = leverage.contributed(influential.total(model.size))
         if len(model.droppable):
             statistics["present"] = present
         if self._robust:
@@ -132,10 +130,9 @@ class OLS:
             **spread,
             **({"absent": absent} if absent is not None else {}),
         }
-        ends = mpc.is_negative(_less_than_one(mpc, fit.influential, stops))
-        singular, influential = negation(mpc, ends[0]), negation(mpc, ends[1])
-        refused = mpc.mul(influential, negation(mpc, singular))  # what is not determined has no leverages to speak of
-        return Step(stops={"refused": mpc.bounded(refused, 1, "a product of bits"), "singular": singular}, outputs=outputs)
+        singular = any_of(mpc, stops)
+        refused = leverage.refused(mpc, fit.influential, singular)
+        return Step(stops={"refused": refused, "singular": singular}, outputs=outputs)
 
     def _beside(self, mpc: Engine, products: Secret, b: Secret, yy: Secret, S: Secret) -> least_squares.Beside:
         """The formula's intercept row, the factors of n y'y and (sum y)^2 in a model with a constant, the unit of robust sums."""
@@ -172,12 +169,6 @@ class OLS:
 
     def result(self, opened: Opened) -> OLSResult:
         return linear_result.make(self.model, opened)
-
-
-def _less_than_one(mpc: Engine, influential: Secret, stops: list[Secret]) -> Secret:
-    """(2,), negative where no stop is 1, and where nobody is influential."""
-    sums = [mpc.sum(mpc.concat([flat(mpc, bit) for bit in bits])) for bits in (stops, [influential])]
-    return mpc.stack(sums) - 1
 
 
 def _outputs(model: Model) -> tuple[Output, ...]:

@@ -7,6 +7,8 @@ from datetime import datetime
 import numpy as np
 
 from engine import receipt as receipts
+from engine.analyses.base import Analysis
+from engine.analyses.leverage import MOST
 from engine.charter import Charter
 from engine.identity import Identity
 from engine.party import gate
@@ -71,7 +73,7 @@ def _receipt(
     return receipts.build(
         outputs=(*gate.OUTPUTS, *plan.outputs),
         opened_to_parties=plan.opened if spec.disclosure == "steps" else (),
-        checks=checks(gate_policy(terms)),
+        checks=checks(gate_policy(terms)) | leverage_rule(question.analysis),
         member=member,
         job=job.id,
         session=session.hex(),
@@ -95,6 +97,11 @@ def _receipt(
         finished=finished,
         warnings=(TWO_HOSPITALS,) if terms.floors.hospitals < 3 else (),
     )
+
+
+def leverage_rule(analysis: Analysis) -> dict[str, float | None]:
+    """An analysis that finds out about leverages may refuse once more, after the gate."""
+    return {"leverage": MOST} if "refused" in analysis.stage(analysis.start()).stops else {}
 
 
 def gate_policy(terms: Terms) -> GatePolicy:

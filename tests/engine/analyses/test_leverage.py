@@ -16,6 +16,7 @@ from engine.dictionary import Dictionary
 from engine.errors import NotEstimable, RefusedByDisclosureRules
 from engine.party import runner
 from engine.party.gate import GatePolicy
+from engine.party.release import leverage_rule
 from engine.party.runner import Outcome, Work
 from protocols.plaintext import Plaintext
 from protocols.session import Session
@@ -187,3 +188,51 @@ def test_the_one_patient_of_a_rare_grade_is_not_predicted() -> None:
     formula = "time ~ `ph.ecog` + I(`ph.ecog`**2) + I(`ph.ecog`**3)"
     with pytest.raises(RefusedByDisclosureRules):
         ask(list(data.frames().values()), data.dictionary, "ols", formula=formula)
+
+
+FITS = [("logit", "ill ~ x + w", mode) for mode in ("result", "steps")] + [("poisson", "visits ~ x + w", "steps")]
+
+
+@pytest.mark.parametrize(("analysis", "formula", "mode"), FITS)
+@pytest.mark.parametrize(("far", "refused"), [(6.0, False), (15.0, True)])
+def test_iterative_fits_obey_the_rule_too(analysis: str, formula: str, mode: str, far: float, refused: bool) -> None:
+    rng = np.random.default_rng(6)
+    frame = study(far).assign(ill=rng.integers(0, 2, 300), visits=rng.poisson(3, 300))
+    columns = {**COLUMNS, "ill": {"type": "binary"}, "visits": {"type": "integer", "bounds": [0, 30]}}
+    fields = {"formula": formula, "disclosure": mode}
+    if refused:
+        with pytest.raises(RefusedByDisclosureRules):
+            ask(split(frame), {"columns": columns}, analysis, **fields)
+    else:
+        assert ask(split(frame), {"columns": columns}, analysis, **fields).nobs == 300
+
+
+def test_a_refusal_opens_no_coefficient() -> None:
+    """In steps mode the first coefficients open to the parties right after the start."""
+    dictionary = Dictionary.parse({"columns": {**COLUMNS, "ill": {"type": "binary"}}})
+    frame = study(90.0).assign(ill=np.arange(300) % 2)
+    question = analysis_of(dictionary, "logit", formula="ill ~ x + w", disclosure="steps")
+    sources = [FrameSource(part, dictionary) for part in split(frame)]
+
+    def party(session: Session) -> Outcome:
+        work = Work(question, GatePolicy(), steps=True, source=sources[session.me], digest_key=bytes([session.me] * 16))
+        return runner.run(session, work)
+
+    for outcome in simulate(3, (0, 1, 2), party):
+        assert (outcome.stop, outcome.opened, outcome.public, outcome.shares) == ("refused", ["refused"] * 2, {}, {})
+
+
+def test_many_rows_on_a_line_have_leverages() -> None:
+    """The Gram matrix is singular but for the roundings of a hundred thousand rows."""
+    z = np.column_stack([np.ones(100_000), np.full(100_000, 0.17), np.arange(100_000) % 2])
+    influential = found(z, None, 30_000)
+    assert not influential.total(3).any()
+
+
+@pytest.mark.parametrize(
+    ("analysis", "formula", "obeys"), [("ols", "y ~ x", True), ("logit", "ill ~ x", True), ("crosstab", "ill ~ g", False)]
+)
+def test_the_receipt_says_which_answers_obey_the_rule(analysis: str, formula: str, obeys: bool) -> None:
+    dictionary = Dictionary.parse({"columns": {**COLUMNS, "ill": {"type": "binary"}, "g": {"type": "binary"}}})
+    question = analysis_of(dictionary, analysis, formula=formula)
+    assert leverage_rule(question) == ({"leverage": 0.5} if obeys else {})
