@@ -14,7 +14,12 @@ RANDOMNESS = {"random", "numpy.random", "torch"}
 SERIALISERS = {"pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"}
 SIMULATION = {"protocols/simulation.py"}
 
-OPEN_MASKED_CALLERS = {"protocols/replicated/truncate.py", "protocols/replicated/convert.py", "protocols/replicated/opening.py"}
+OPEN_MASKED_CALLERS = {
+    "protocols/replicated/truncate.py",
+    "protocols/replicated/convert.py",
+    "protocols/replicated/opening.py",
+    "protocols/replicated/integers.py",
+}
 RELEASE_SHARE_CALLERS = {"engine/dry_run.py", "engine/party/gate.py", "protocols/replicated/engine.py"}
 
 

@@ -32,7 +32,8 @@ class EncryptedFamily:
     variance: bool  # the weight is mean (1 - mean), else the mean itself
     weight_unit_log2: int  # a weight as summed counts in 2^(weight_log2 - weight_unit_log2)
     cumulant_log2: int
-    error: float  # of a mean, in units of the standard deviation of one response: the series
+    error: float  # of a mean, in the response's unit: the series
+    noise: float  # of a mean, random: the ciphertexts
     converged_log2: int
     runs_away_log2: int
     steps: tuple[float, ...]
@@ -61,7 +62,20 @@ def _binomial() -> EncryptedFamily:
         "rise": _series(lambda eta: np.exp(eta / 2), limit),
         "fall": _series(lambda eta: np.exp(-eta / 2), limit),
     }
-    return EncryptedFamily(limit, series, True, -2, 5, 5e-6, -32, -5, FAST, NEGATIVE_LOG2, -12)
+    return EncryptedFamily(
+        limit=limit,
+        series=series,
+        variance=True,
+        weight_unit_log2=-2,
+        cumulant_log2=5,
+        error=2.5e-6,
+        noise=2.0**-20,
+        converged_log2=-32,
+        runs_away_log2=-5,
+        steps=FAST,
+        negative_log2=NEGATIVE_LOG2,
+        epsilon_log2=-12,
+    )
 
 
 @lru_cache
@@ -74,17 +88,18 @@ def _poisson(m: int) -> EncryptedFamily:
         "fall": _series(lambda eta: np.exp(-eta / 2), limit),
     }
     return EncryptedFamily(
-        limit,
-        series,
-        False,
-        0,
-        m,
-        2.0**-20 * 2**m,
-        -32 + m,
-        -5,
-        FAR,
-        FAR_NEGATIVE_LOG2,
-        -18,
+        limit=limit,
+        series=series,
+        variance=False,
+        weight_unit_log2=0,
+        cumulant_log2=m,
+        error=1e-11 * 2**m,
+        noise=2.0 ** (m - 20),
+        converged_log2=-38,
+        runs_away_log2=-5,
+        steps=FAR,
+        negative_log2=FAR_NEGATIVE_LOG2,
+        epsilon_log2=-21,
         squares=("fall",),
         room_log2=m,
         square_log2=2 * m,

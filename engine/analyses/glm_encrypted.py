@@ -37,7 +37,7 @@ from engine.analyses.base import STOPS, EncryptedSums, Opened, Plan, Stage, Stat
 from engine.analyses.bits import any_of, negation
 from engine.analyses.clamping import clamped
 from engine.analyses.encrypted_families import EncryptedFamily, encrypted
-from engine.analyses.families import Family
+from engine.analyses.families import Binomial, Family
 from engine.analyses.glm_hidden import CONTROLS, MOST_STEPS, PEAK, HiddenFit, local_sums
 from engine.analyses.moments import Symmetric
 from engine.analyses.normalise import declare_sum, scaled
@@ -318,5 +318,8 @@ class EncryptedFit(HiddenFit):
         return State("sums", state.iteration + 1, hidden=hidden)
 
     def result(self, opened: Opened) -> GLMResult:
-        found = glm_result.make(self.model, self.family, opened, float(self._series.error * np.sqrt(opened.n)))
+        mean = float(opened.values["events" if isinstance(self.family, Binomial) else "total"]) / opened.n
+        deviation = np.sqrt(mean * (1 - mean) if isinstance(self.family, Binomial) else mean)
+        error = (self._series.error * np.sqrt(opened.n) + self._series.noise) / deviation
+        found = glm_result.make(self.model, self.family, opened, float(error))
         return replace(found, iterations=(opened.stages - 2 - 2 * SCORES) // 2)

@@ -97,7 +97,8 @@ def totals_in_clear(mpc: Engine, sums: EncryptedSums, plan: SumsPlan, hospitals:
         verbs = ClearRows(np.empty(0), plan.preset.slots)
         for weighted in hospitals:
             found = verbs.sums(weighted[name], which)
-            mpc.contribute({MASKS: np.rint(np.ldexp(found, -plan.unit_log2(room))).astype(np.int64) % q})
+            whole = np.rint(np.ldexp(found, -plan.unit_log2(room)))
+            mpc.contribute({MASKS: np.mod(whole, q).astype(np.int64) % q})
         declared = (Declared(MASKS, (count,), float(plan.hospitals * (q - 1)), frac=0),)
         masks = mpc.totals(declared)[MASKS]
         parts[name].append(centred(mpc, np.zeros(count, np.uint64), masks, q, plan.hospitals))

@@ -36,6 +36,7 @@ VIEWS = "tests/protocols/test_views.py"
 GATE = "tests/engine/test_gate.py::test_each_rule_at_its_edge"
 POLICY = "tests/engine/party/test_policy.py"
 CKKS = "tests/protocols/ckks"
+JOINT = "tests/protocols/ckks/multiparty"
 
 MUTATIONS = [
     Mutation(
@@ -421,6 +422,69 @@ MUTATIONS = [
         'raise TypeError("a secret key is not serialised or copied")',
         "return super().__reduce_ex__(protocol)",
         f"{CKKS}/test_keys.py::test_a_secret_key_is_not_shown_or_serialised_by_accident",
+    ),
+    Mutation(
+        "encryption-of-zero",
+        "protocols/ckks/multiparty/conversion.py",
+        "rns.add(each.polynomials, zero_polynomials(key, 0, randomness), basis, out=place[:, None])",
+        "place[:, None] = each.polynomials",
+        f"{JOINT}/test_conversion.py::test_no_division_reads_a_column_because_of_the_encryption_of_zero",
+    ),
+    Mutation(
+        "uniform-mask-of-a-decryption",
+        "protocols/ckks/multiparty/conversion.py",
+        "mask, noise = _uniform(randomness, basis, len(inner))",
+        "mask, noise = _noise(randomness, basis, len(inner))",
+        f"{JOINT}/test_conversion.py::test_no_crafted_ciphertext_reads_the_key_through_a_uniform_mask",
+    ),
+    Mutation(
+        "one-share-for-each-ciphertext",
+        "protocols/ckks/multiparty/conversion.py",
+        "if name not in self._made:",
+        "if True:",
+        f"{JOINT}/test_conversion.py::test_a_share_is_made_once_and_sent_again_byte_for_byte",
+    ),
+    Mutation(
+        "comparison-of-joint-ciphertexts",
+        "protocols/ckks/multiparty/conversion.py",
+        "require_same(session, c1, among=session.hospitals)",
+        "pass",
+        f"{JOINT}/test_conversion.py::test_two_ciphertexts_to_two_peers_end_the_session",
+    ),
+    Mutation(
+        "ciphertexts-of-this-session-alone",
+        "protocols/ckks/multiparty/conversion.py",
+        "if each.key_id != key.key_id:",
+        "if False:",
+        f"{JOINT}/test_conversion.py::test_what_does_not_fit_the_plan_is_refused",
+    ),
+    Mutation(
+        "wrap-count",
+        "protocols/ckks/multiparty/unwrap.py",
+        "wraps = steps - mpc.sum(below, 0)",
+        "wraps = 0 * mpc.sum(below, 0)",
+        f"{JOINT}/test_unwrap.py::test_every_value_comes_back_whatever_masked_it",
+    ),
+    Mutation(
+        "commitment-to-a-nonce",
+        "protocols/ckks/multiparty/agreement.py",
+        "if _commitment(session, who, each) != commitments[who].tobytes():",
+        "if False:",
+        f"{JOINT}/test_agreement.py::test_a_nonce_that_was_not_committed_to_ends_the_session",
+    ),
+    Mutation(
+        "comparison-of-joint-keys",
+        "protocols/ckks/multiparty/keys.py",
+        "require_same(session, first, second)",
+        "pass",
+        f"{JOINT}/test_keys.py::test_a_sum_that_differs_between_two_peers_ends_the_session",
+    ),
+    Mutation(
+        "predictors-beyond-the-interval",
+        "engine/analyses/glm_encrypted.py",
+        "questions += [room - guard, room + guard]",
+        "pass",
+        "tests/engine/analyses/test_encrypted.py::test_predictors_a_little_beyond_the_interval_end_the_fit",
     ),
 ]
 

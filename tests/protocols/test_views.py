@@ -35,6 +35,7 @@ from protocols.numeric.solve import FAST, POLISH, improve, inverse, inverse_of, 
 from protocols.prf import PrfStream
 from protocols.replicated import compare, convert, inputs, multiply, opening, rows, split, zero
 from protocols.replicated.engine import Replicated
+from protocols.replicated.integers import integer_share
 from protocols.replicated.sharing import Shares
 from protocols.session import Session
 from protocols.simulation import Frame, Outcome, Simulation
@@ -82,6 +83,7 @@ VERBS: dict[str, Verb] = {
     "log": lambda mpc, x, y: log(mpc, fine(x[:320]), 2.0**-48),
     "solve": lambda mpc, x, y: solve(mpc, near_identity(x), fine(y[:40].reshape(20, 2)), 32.0, 8.0),
     "preconditioned inverse": lambda mpc, x, y: preconditioned_inverse(mpc, near_identity(x), near_identity(y)),
+    "integer shares": lambda mpc, x, y: integer_share(mpc.session, x.data, x.bound),
     "public_random_bytes": lambda mpc, x, y: mpc.public_random_bytes(WORDS),
 }
 OPENED = ("mul and truncate", "truncate", "lift")

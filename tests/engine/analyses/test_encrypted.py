@@ -1,0 +1,151 @@
+"""Fits on encrypted coefficients, run in the clear: the same circuit, the same series, the same conversions.
+
+What ciphertexts add, noise, is in tests/conformance and tests/protocols/ckks/multiparty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from engine.analyses import encrypted_families
+from engine.analyses.base import STOPS
+from engine.analyses.encrypted_families import GUARD, encrypted
+from engine.analyses.families import Binomial, Poisson
+from engine.analyses.glm_encrypted import EncryptedFit
+from engine.dictionary import Dictionary
+from engine.dry_run import plan_ranges
+from engine.errors import NotEstimable, SpecError
+from protocols.rowwise import ClearRows
+from tests.engine.analyses.studies import analysis_of, ask, largest, split
+
+DICTIONARY = {
+    "columns": {
+        "y": {"type": "binary"},
+        "k": {"type": "integer", "bounds": [0, 40]},
+        "x": {"type": "number", "bounds": [-4, 4]},
+        "z": {"type": "number", "bounds": [-4, 4]},
+    }
+}
+
+
+def made(rows: int, slope: float = 1.0, intercept: float = -0.5, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x, z = rng.uniform(-4, 4, rows), rng.uniform(-4, 4, rows)
+    eta = intercept + slope * x - 0.3 * z
+    y = (rng.random(rows) < 1 / (1 + np.exp(-eta))).astype(float)
+    return pd.DataFrame({"y": y, "k": rng.poisson(np.exp(0.3 + 0.4 * x - 0.2 * z)).clip(0, 40), "x": x, "z": z})
+
+
+def fit(frame: pd.DataFrame, analysis: str = "logit", formula: str = "y ~ x + z", **more: Any) -> Any:
+    return ask(split(frame), DICTIONARY, analysis, formula=formula, engine="ckks", **more)
+
+
+def reference(frame: pd.DataFrame, analysis: str = "logit") -> Any:
+    exogenous = sm.add_constant(frame[["x", "z"]])
+    family, response = (sm.families.Binomial(), "y") if analysis == "logit" else (sm.families.Poisson(), "k")
+    return sm.GLM(frame[response], exogenous, family=family).fit(tol=1e-14)
+
+
+@pytest.mark.parametrize(("analysis", "formula"), [("logit", "y ~ x + z"), ("poisson", "k ~ x + z")])
+@pytest.mark.parametrize("rows", [300, 3 * 16384 + 60])
+def test_fits_equal_statsmodels_with_one_block_and_with_several(analysis: str, formula: str, rows: int) -> None:
+    frame = made(rows, slope=0.8)
+    found, truth = fit(frame, analysis, formula), reference(frame, analysis)
+    order = ["const", "x", "z"]
+    params, bse = (a.rename({"Intercept": "const"})[order] for a in (found.params, found.bse))
+    assert largest((params - truth.params) / truth.bse) < 1e-3
+    assert largest(bse / truth.bse - 1) < 1e-5
+    assert found.pearson_chi2 == pytest.approx(truth.pearson_chi2, rel=1e-4)
+    if analysis == "logit" or rows > 10_000:  # the constants of few counts are withheld
+        assert found.llf == pytest.approx(truth.llf, rel=1e-5)
+        assert found.deviance == pytest.approx(truth.deviance, rel=1e-4)
+    assert found.error_bound < 1e-2
+
+
+@pytest.mark.parametrize("beyond", [1.02, 1.5, 2.0])
+def test_the_guard_is_enormous_outside_the_interval(beyond: float) -> None:
+    assert np.polynomial.chebyshev.chebval(np.array([beyond, -beyond]), GUARD).min() > 1e4
+
+
+def test_separated_data_end_with_a_declared_flag() -> None:
+    frame = made(600)
+    frame["y"] = (frame["x"] > 0).astype(float)
+    with pytest.raises(NotEstimable) as caught:
+        fit(frame)
+    assert str(caught.value) in (STOPS["interval"], STOPS["separated"])
+
+
+def test_predictors_a_little_beyond_the_interval_end_the_fit() -> None:
+    """The other sums are in range then: a series of degree 63 is only slowly wrong. The guard's sum alone shows it."""
+    with pytest.raises(NotEstimable) as caught:
+        fit(made(6000, slope=3.9, intercept=0.0))
+    assert str(caught.value) == STOPS["interval"]
+
+
+def test_series_are_within_their_stated_errors_and_bounds() -> None:
+    x = np.linspace(-1, 1, 20001)
+    family = encrypted(Binomial())
+    value = {name: np.polynomial.chebyshev.chebval(x, each) for name, each in family.series.items()}
+    eta = family.limit * x
+    assert np.abs(value["mean"] - 1 / (1 + np.exp(-eta))).max() < family.error
+    assert np.abs(32 * value["cumulant"] - np.logaddexp(0, eta)).max() < 1e-5
+    assert np.abs(value["guard"]).max() <= 1 + 1e-9
+    for name, sign in (("rise", 1), ("fall", -1)):
+        assert np.abs(value[name] - np.exp(sign * eta / 2)).max() < 1e-8
+    assert all(len(each) <= 64 for each in family.series.values())
+
+
+@pytest.mark.parametrize("most", [1, 8, 1000])
+def test_series_of_counts_are_within_their_stated_errors(most: int) -> None:
+    family = Poisson(most, most + 1)
+    on = encrypted(family)
+    x = np.linspace(-1, 1, 20001)
+    mean = np.polynomial.chebyshev.chebval(x, on.series["mean"])
+    assert np.abs(mean - np.exp(on.limit * (x - 1))).max() < 1e-12
+    assert np.abs(mean).max() <= 1 + 1e-12
+
+
+def test_hospitals_without_rows_compute_as_many_sums_as_others() -> None:
+    """Sizes of what travels say nothing about a cohort."""
+    analysis = analysis_of(Dictionary.parse(DICTIONARY), "logit", formula="y ~ x + z", engine="ckks")
+    assert isinstance(analysis, EncryptedFit)
+    state = replace(analysis.start(), stage="sums")
+
+    class Nothing(ClearRows):
+        pass
+
+    def shapes(frame: pd.DataFrame) -> dict[str, int]:
+        from engine.data.frame_source import FrameSource
+        from engine.data.rows import Query
+
+        rows = FrameSource(frame, Dictionary.parse(DICTIONARY)).rows(Query(analysis.plan.columns, analysis.plan.listwise))
+        verbs = Nothing(np.zeros(3), 16384)
+        found = analysis.row_wise(rows, state, verbs)
+        return {name: len(verbs.sums(each, slice(0, each.count))) for name, each in found.items()}
+
+    assert shapes(made(0)) == shapes(made(40)) == {"mean": 3, "weight": 6, "cumulant": 1, "guard": 1, "rise": 1, "fall": 1}
+
+
+def test_robust_covariances_need_another_engine() -> None:
+    with pytest.raises(SpecError, match="vcov"):
+        fit(made(100), options={"vcov": "HC0"})
+
+
+@pytest.mark.parametrize("columns", [2, 40])
+def test_the_range_plan_holds_and_is_priced(columns: int) -> None:
+    names = [f"x{i}" for i in range(columns)]
+    dictionary = {"columns": {"y": {"type": "binary"}, **{n: {"type": "number", "bounds": [-1, 1]} for n in names}}}
+    analysis = analysis_of(Dictionary.parse(dictionary), "logit", 20, formula="y ~ " + " + ".join(names), engine="ckks")
+    assert not analysis.plan.shares_rows
+    price = plan_ranges(analysis)
+    assert price.leakage_log2 <= -40
+
+
+def test_families_are_made_once() -> None:
+    assert encrypted_families.encrypted(Binomial()) is encrypted_families.encrypted(Binomial())
