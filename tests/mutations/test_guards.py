@@ -396,10 +396,17 @@ MUTATIONS = [
         f"{CKKS}/test_bad_input.py::test_a_value_larger_than_it_was_declared_shows_when_it_is_decrypted",
     ),
     Mutation(
-        "noise-of-an-encryption",
+        "noise-of-a-key",
+        "protocols/ckks/keys.py",
+        "return rns.sub(noise_polynomial(randomness, basis), product, basis, out=product)",
+        "return rns.neg(product, basis, out=product)",
+        f"{CKKS}/test_keys.py::test_a_public_key_is_an_encryption_of_zero",
+    ),
+    Mutation(
+        "coins-of-an-encryption",
         "protocols/ckks/encryption.py",
-        "noise_coefficients(randomness, 2, context.degree)",
-        "noise_coefficients(randomness, 2, context.degree) * np.int8(0)",
+        "ternary_coefficients(randomness, context.degree)",
+        "ternary_coefficients(randomness, context.degree) ** 2",
         f"{CKKS}/test_keys.py::test_an_encryption_has_the_coins_of_its_stream",
     ),
     Mutation(
