@@ -45,9 +45,10 @@ typedef struct {
     const switch_target *division; /* has D^-1 */
 } switch_terms;
 
-/* piece[i] = from[permutation[i]] for count <= SWITCH_PIECE entries, a multiple of 8; entries are taken modulo n. */
+/* piece[i] = from[permutation[i]] for count <= SWITCH_PIECE entries, a multiple of 8; entries are taken modulo n. Of the entries that stand
+ * `ahead` further in the permutation, which an automorphism takes from as many lines, one in eight is fetched into the cache. */
 enum { SWITCH_PIECE = 64 };
-void switch_order(uint64_t *piece, const uint64_t *from, const uint32_t *permutation, size_t count, size_t n);
+void switch_order(uint64_t *piece, const uint64_t *from, const uint32_t *permutation, size_t count, size_t n, size_t ahead);
 
 typedef struct {
     int radix;

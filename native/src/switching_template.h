@@ -167,7 +167,8 @@ FOR_ISA INLINE void accumulate_permuted(uint64_t *out0, uint64_t *out1, const sw
     switch_terms part = {.count = t->count, .stride = t->stride};
     for (size_t j = 0; j < t->count; j++) part.digits[j] = pieces[j];
     for (size_t i = 0; i < n; i += count) {
-        for (size_t j = 0; j < t->count; j++) switch_order(pieces[j], t->digits[j], t->permutation + i, count, n);
+        const size_t ahead = i + 4 * count < n ? 3 * count : 0;
+        for (size_t j = 0; j < t->count; j++) switch_order(pieces[j], t->digits[j], t->permutation + i, count, n, ahead);
         part.key = t->key + i * 2 * t->stride;
         accumulate_of(out0 + i, out1 + i, &part, count, p, corrections);
     }
