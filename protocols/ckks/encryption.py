@@ -5,7 +5,7 @@
     decryption                    c_0 + c_1 s (+ c_2 s^2) = m + e
 
 What is divided by p is a ring-LWE sample modulo Q p, and what follows from one hides as well as it does; e_0 and e_1 make it one,
-though after the rounding they show in one coefficient of 2^40.
+though after the rounding they show in one coefficient of 2^45.
 
 Ring-LWE hides m from whoever has no secret key, and that is all: m is in no way hidden from the key's holder, and a decrypted
 vector carries e, which depends on the key. It must not be shown to others (Li and Micciancio, EUROCRYPT 2021, eprint 2020/1533).
