@@ -221,6 +221,9 @@ def save(path: Path, charter: Charter, signatures: Mapping[str, bytes]) -> None:
 
 
 def write_envelope(path: Path, document: Mapping[str, Any], signatures: Mapping[str, bytes]) -> None:
-    """A charter file, whatever stage it is at."""
+    """A charter file, whatever stage it is at. A disk that is full leaves the one that was there."""
     signed = {name: base64.b64encode(signature).decode() for name, signature in signatures.items()}
-    path.write_text(json.dumps({"charter": document, "signatures": signed}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps({"charter": document, "signatures": signed}, indent=1, sort_keys=True) + "\n"
+    written = path.with_name(path.name + ".tmp")
+    written.write_text(text, encoding="utf-8")
+    written.replace(path)

@@ -20,7 +20,8 @@ PIPE_WIDTH = 200  # columns, where nobody says how wide the screen is
 
 
 class Commands(TyperGroup):
-    """A group whose errors of ours are one line on stderr; exit code 2 for what the caller can mend in a file or a question."""
+    """A group whose errors of ours, and of the disk, are one line on stderr; exit code 2 for what the caller can mend in a file
+    or a question."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -28,6 +29,10 @@ class Commands(TyperGroup):
         except UnseenError as error:
             Console(stderr=True, soft_wrap=True).print(Text(f"unseen: {error}"))
             raise typer.Exit(MISUSE if isinstance(error, SpecError | ConfigError) else FAILED) from None
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or "the disk failed"
+            Console(stderr=True, soft_wrap=True).print(Text(f"unseen: {what}; check the path, its owner and the disk"))
+            raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 

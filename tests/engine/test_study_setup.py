@@ -239,6 +239,19 @@ def test_keys_are_never_overwritten(run):
     assert Path("ana/keys", identity.SIGNING_KEY).read_bytes() == before
 
 
+def test_a_disk_that_takes_nothing_is_one_line(run, charter, monkeypatch):
+    found = run("party", "init", "um", "--address", "um:1", "--folder", "study.toml/um", code=1)
+    assert found.stderr == "unseen: study.toml/um: Not a directory; check the path, its owner and the disk\n"
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "charter.json")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    before = charter.read_bytes()
+    assert "No space left on device" in run("study", "sign", charter, "--keys", "um/keys", code=1).stderr
+    assert charter.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "options",
     [
