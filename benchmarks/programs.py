@@ -155,6 +155,20 @@ def all_to_all(session: Session, *, count: int, size: int) -> dict[str, Any]:
     return _repeated(session, once, count)
 
 
+def ring(session: Session, *, count: int, size: int) -> dict[str, Any]:
+    """`count` rounds in which each of three parties sends `size` bytes to the party before it: what a product's reshare is."""
+    if session.me not in COMPUTE:
+        return {}
+    to, source = before(session.me), after(session.me)
+    payload, wanted = np.full(size, session.me, np.uint8), np.full(size, source, np.uint8)
+
+    def once() -> int:
+        received = session.exchange("bench ring", {to: payload}, {source: Expect(wanted.dtype, wanted.shape)})
+        return int(np.count_nonzero(received[source] != wanted))
+
+    return _repeated(session, once, count)
+
+
 def there_and_back(session: Session, *, count: int, size: int) -> dict[str, Any]:
     """`count` times party 0 sends `size` bytes to party 1, which returns them. The others wait."""
     return _ping(session, count, size, size)
@@ -184,7 +198,12 @@ def _ping(session: Session, count: int, there: int, back: int) -> dict[str, Any]
     return measured if session.me == 0 else {**measured, "each": None}
 
 
-EXCHANGES: dict[str, Callable[..., dict[str, Any]]] = {"round": all_to_all, "round trip": there_and_back, "throughput": one_way}
+EXCHANGES: dict[str, Callable[..., dict[str, Any]]] = {
+    "round": all_to_all,
+    "ring": ring,
+    "round trip": there_and_back,
+    "throughput": one_way,
+}
 
 
 def _repeated(session: Session, once: Callable[[], int], count: int) -> dict[str, Any]:
