@@ -314,9 +314,9 @@ def switch(
     at, base, handle = plan._at(level), _division(plan, level, drop), _handle(key, plan)
     shape = (level, plan.degree)
     source = _rows(c, shape, "polynomial")
+    if not isinstance(add, tuple) or len(add) != 2:
+        raise KernelInputError("a key switch takes a pair of addends; None stands for 0")
     added = [None if x is None else _rows(x, shape, "addend") for x in add]
-    if len(added) != 2:
-        raise KernelInputError("a key switch takes two addends; None stands for 0")
     pointers = ffi.new("uint64_t *[]", [ffi.NULL if x is None else pointer(x) for x in added])
     places, _alive = _permutation(permutation, plan.degree)
     out = _empty(2, base.first, plan.degree)

@@ -4,7 +4,8 @@
 
 #include "switching.h"
 
-/* A form represents a factor c modulo p as c R mod p, R = 2^radix; the product of a word with it is reduced by REDC (Montgomery 1985). Radix 0: plain. */
+/* A form represents a factor c modulo p as c R mod p, R = 2^radix; the product of a word with it is reduced by REDC (Montgomery 1985).
+ * Radix 0: plain. */
 typedef struct {
     uint64_t p;          /* below 2^50, odd */
     uint64_t inverse;    /* p^-1 mod 2^64 */
@@ -31,7 +32,7 @@ typedef struct {
     int lift;                          /* a run of one prime d, and d + p < 2^50: y - v d needs no reduction */
 } switch_target;
 
-/* One row of a key switch: sum of digits_j key_j, component by component, with what may be added to it and taken from it. Words canonical. */
+/* One row of a key switch: sum of digits_j key_j, component by component, with what may be added to it and taken from it. Canonical. */
 typedef struct {
     const uint64_t *digits[SWITCH_DIGITS];
     size_t count;
@@ -52,18 +53,20 @@ void switch_order(uint64_t *piece, const uint64_t *from, const uint32_t *permuta
 
 typedef struct {
     int radix;
-    /* v = round(sum of y_i / d_i), off where the sum is within 2^-25 below a half; exact for one source. y_i in [0, d_i). */
+    /* v = round(sum of y_i / d_i), but one less where the sum is less than 2^-25 above a half; exact for one source. y_i in [0, d_i). */
     void (*quotients)(uint8_t *v, const uint64_t *const *y, const switch_source *sources, size_t count, size_t n);
     /* out = sum of y_i D / d_i - v D mod p, in [0, 2^50); y_i in [0, 2^50), v in [0, count]. ahead: two rows
      * of n words that will be read soon, and are fetched into the cache meanwhile. */
     void (*convert)(uint64_t *out, const uint64_t *const *y, const uint8_t *v, size_t count, size_t n, const switch_target *target,
                     const uint64_t *const ahead[2]);
     /* out = sum of terms_i factors_i mod p, canonical; terms in [0, 2^50), factors represented, count 1 or 2; out may be a term. */
-    void (*combine)(uint64_t *out, const uint64_t *const *terms, const uint64_t *factors, size_t count, size_t n, const switch_modulus *modulus);
+    void (*combine)(uint64_t *out, const uint64_t *const *terms, const uint64_t *factors, size_t count, size_t n,
+                    const switch_modulus *modulus);
     /* out0, out1: the two components of the row that terms describe; canonical. */
     void (*accumulate)(uint64_t *out0, uint64_t *out1, const switch_terms *terms, size_t n, const switch_modulus *modulus);
     /* out[0 … 2] = a0 b0, a0 b1 + a1 b0, a1 b1; everything canonical. */
-    void (*product)(uint64_t *const out[3], const uint64_t *const a[2], const uint64_t *const b[2], size_t n, const switch_modulus *modulus);
+    void (*product)(uint64_t *const out[3], const uint64_t *const a[2], const uint64_t *const b[2], size_t n,
+                    const switch_modulus *modulus);
 } switch_forms;
 
 extern const switch_forms switch_portable, switch_avx2, switch_avx512ifma;

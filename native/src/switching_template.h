@@ -110,7 +110,8 @@ FOR_ISA INLINE void combine_of(uint64_t *out, const uint64_t *const *terms, cons
     }
 }
 
-FOR_ISA static void combine(uint64_t *out, const uint64_t *const *terms, const uint64_t *factors, size_t count, size_t n, const switch_modulus *modulus)
+FOR_ISA static void combine(uint64_t *out, const uint64_t *const *terms, const uint64_t *factors, size_t count, size_t n,
+                            const switch_modulus *modulus)
 {
     const prime p = prime_of(modulus);
     if (count == 1) {

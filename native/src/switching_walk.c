@@ -38,7 +38,8 @@ static remainder_of_run remainder_in(uint64_t *y, const uint64_t *x, uint8_t *v,
 }
 
 /* out: the centred remainder on one row, in the NTT domain */
-static void carry_to_row(uint64_t *out, const remainder_of_run *remainder, size_t row, const switch_base *base, const uint64_t *const ahead[2])
+static void carry_to_row(uint64_t *out, const remainder_of_run *remainder, size_t row, const switch_base *base,
+                         const uint64_t *const ahead[2])
 {
     base->forms->convert(out, remainder->y, remainder->v, base->sources, base->n, &base->targets[row], ahead);
     rns_forward(out, &base->tables[row], 1);
@@ -126,7 +127,8 @@ static void blend_on_row(uint64_t *out, const uint64_t *x, const uint64_t *add, 
     base->forms->combine(out, terms, base->targets[row].blend, 2, base->n, &base->targets[row].modulus);
 }
 
-void switch_divide(uint64_t *out, const uint64_t *x, const uint64_t *add, size_t add_rows, const switch_base *base, size_t polynomials, uint64_t *scratch)
+void switch_divide(uint64_t *out, const uint64_t *x, const uint64_t *add, size_t add_rows, const switch_base *base, size_t polynomials,
+                   uint64_t *scratch)
 {
     const size_t n = base->n, first = base->first;
     uint64_t *const y = scratch, *const sum = y + base->sources * n, *const remainder = sum + n;
@@ -134,7 +136,9 @@ void switch_divide(uint64_t *out, const uint64_t *x, const uint64_t *add, size_t
     for (size_t k = 0; k < polynomials; k++, x += base->rows * n, out += first * n) {
         const uint64_t *const plus = add == NULL ? NULL : add + k * add_rows * n;
         memcpy(y, x + first * n, base->sources * n * sizeof *x);
-        for (size_t row = first; plus != NULL && row < add_rows; row++) blend_on_row(y + (row - first) * n, x + row * n, plus + row * n, row, base);
+        for (size_t row = first; plus != NULL && row < add_rows; row++) {
+            blend_on_row(y + (row - first) * n, x + row * n, plus + row * n, row, base);
+        }
         const remainder_of_run dropped = remainder_in(y, y, v, base);
         for (size_t row = 0; row < first; row++) {
             const uint64_t *from = x + row * n;
@@ -202,7 +206,8 @@ static switch_terms terms_of(size_t row, const key_switch *s, const room *r)
 {
     const switch_base *const base = s->bases[0];
     const size_t at = row * base->n;
-    switch_terms terms = {.count = s->count, .key = key_row(s->key, row, base, base->rows - s->limbs), .stride = s->key->digits, .special = &base->targets[row]};
+    switch_terms terms = {.count = s->count, .key = key_row(s->key, row, base, base->rows - s->limbs), .stride = s->key->digits,
+                          .special = &base->targets[row]};
     for (int k = 0; k < 2 && row < s->limbs; k++) {
         terms.add[k] = row_of(s->add[k], at);
         if (terms.add[k] != NULL && s->permutation != NULL) {
@@ -310,12 +315,13 @@ void switch_product(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t 
 }
 
 /* Only the last polynomial of the product is written down; the others are formed where they are added. */
-void switch_multiply(uint64_t *out, const uint64_t *a, const uint64_t *b, const switch_key *key, const switch_base *const *bases, size_t count,
-                     const switch_base *division, uint64_t *scratch)
+void switch_multiply(uint64_t *out, const uint64_t *a, const uint64_t *b, const switch_key *key, const switch_base *const *bases,
+                     size_t count, const switch_base *division, uint64_t *scratch)
 {
     const size_t n = division->n, limbs = all_sources(bases, count);
     const uint64_t *const a1 = a + limbs * n, *const b1 = b + limbs * n;
-    key_switch s = {.bases = bases, .division = division, .count = count, .limbs = limbs, .key = key, .c = scratch, .a = {a, a1}, .b = {b, b1}};
+    key_switch s = {.bases = bases, .division = division, .count = count, .limbs = limbs, .key = key, .c = scratch,
+                    .a = {a, a1}, .b = {b, b1}};
     const room r = room_in(scratch + limbs * n, &s);
     for (size_t j = 0; j < count; j++) {
         const size_t at = bases[j]->first * n;

@@ -1,4 +1,5 @@
-/* Calls of switching.h on buffers of exactly the stated sizes. Primes, constants and permutations are public; what malloc returned stands for secrets. */
+/* Calls of switching.h on buffers of exactly the stated sizes. Primes, constants and permutations are public; what malloc returned stands for
+ * secrets. */
 #include "switching.h"
 
 #include <stdlib.h>

@@ -264,10 +264,11 @@ def test_the_call_at_once_equals_the_steps(groups: tuple[int, int], degree: int)
             assert np.array_equal(half, in_steps(c, key, plan, level, drop, one_addend, None))
 
 
+@pytest.mark.parametrize("bits", [(40, 47), (49, 50)], ids=str)
 @pytest.mark.parametrize("degree", [8, 4096])
 @pytest.mark.usefixtures("isa")
-def test_a_multiplication_at_once_equals_the_steps(groups: tuple[int, int], degree: int) -> None:
-    plan = a_plan(degree, *groups)
+def test_a_multiplication_at_once_equals_the_steps(groups: tuple[int, int], bits: tuple[int, int], degree: int) -> None:
+    plan = a_plan(degree, *groups, bits)
     key = switching.prepare(uniform((plan.digits(LEVELS), 2), rows_of(plan, LEVELS), 1), plan)
     for level in range(1, LEVELS + 1):
         limbs = plan.limbs.part(slice(level))
@@ -276,6 +277,16 @@ def test_a_multiplication_at_once_equals_the_steps(groups: tuple[int, int], degr
         for drop in range(len(plan.special), len(plan.special) + 1 + (level > 1)):
             found = switching.multiply(a, b, key, plan, level, drop)
             assert np.array_equal(found, switching.switch(d[2], key, plan, level, drop, (d[0], d[1])))
+
+
+@pytest.mark.usefixtures("isa")
+def test_a_multiplication_of_many_digits_of_largest_residues() -> None:
+    plan = many_large()
+    rows = rows_of(plan, 40)
+    largest = np.broadcast_to((rows.values - np.uint64(1))[:, None], (40, 2, len(rows), 8))
+    key, a = switching.prepare(largest, plan), largest[0, :, :40]
+    d = switching.product(a, a, plan, 40)
+    assert np.array_equal(switching.multiply(a, a, key, plan, 40, 2), switching.switch(d[2], key, plan, 40, 2, (d[0], d[1])))
 
 
 def test_results_are_equal_on_every_instruction_set(groups: tuple[int, int], restored: None) -> None:
@@ -416,6 +427,7 @@ def test_wrong_shapes_levels_and_plans_are_refused() -> None:
         lambda: switching.switch(c, key, plan, LEVELS, 1),
         lambda: switching.switch(c, key, plan, LEVELS, 2, (c[:4], None)),
         lambda: switching.switch(c, key, plan, LEVELS, 2, (c,)),  # type: ignore[arg-type]
+        lambda: switching.switch(c, key, plan, LEVELS, 2, None),  # type: ignore[arg-type]
         lambda: switching.switch(c, key, plan, LEVELS, 2, (c, c), beyond),
         lambda: switching.multiply(a, a, foreign, plan, LEVELS, 2),
         lambda: switching.multiply(a, c, key, plan, LEVELS, 2),
