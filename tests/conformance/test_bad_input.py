@@ -27,6 +27,7 @@ DICTIONARY = {
         "event": {"type": "binary"},
         "shown": {"type": "binary"},  # 1 exactly where age >= 50: separates
         "weight": {"type": "number", "bounds": [30, 250]},  # some missing, some out of bounds
+        "far": {"type": "number", "bounds": [0, 1000]},  # at most 1, but for one person
         "close": {"type": "number", "bounds": [-1, 51]},  # dose, but for a ten-millionth
         "adult": {"type": "category", "from": "age", "cuts": [50], "levels": ["young", "old"]},
         "senior": {"type": "category", "from": "age", "cuts": [51], "levels": ["young", "old"]},
@@ -53,6 +54,7 @@ def frame(seed: int) -> pd.DataFrame:
             "event": (rng.random(ROWS) < 0.4).astype(int),
             "shown": (age >= 50).astype(int),
             "weight": weight,
+            "far": np.where((np.arange(ROWS) == 60) & (seed == 1), 900.0, np.round(rng.uniform(0, 1, ROWS), 3)),
             "close": dose + 1e-7 * rng.uniform(-1, 1, ROWS),
             **{name: np.round(rng.uniform(0, 1, ROWS), 3) for name in MANY},
         }
@@ -111,6 +113,8 @@ REFUSED = [
         "ols",
         {"formula": "age ~ dose", "where": "age < 22 and arm == 'drug'"},
     ),  # too few for the residual degrees of freedom, or at all
+    ("ols", {"formula": "dose ~ far"}),  # one person has a leverage near 1
+    ("logit", {"formula": "event ~ far", "disclosure": "steps"}),
     ("ols", {"formula": f"dose ~ {' + '.join(MANY)}"}),  # 37 parameters of 360 people
     ("logit", {"formula": "event ~ arm * rare", "disclosure": "steps"}),  # saturated: it would return a table with small cells
 ]

@@ -88,8 +88,8 @@ def test_nested_fits_are_compared_as_in_statsmodels(dataset: str, analysis: str,
     assert (test.df, test.df_denominator) == (df, None)
 
 
-FRAMES = list(datasets.load("birthwt").frames().values())
-DICTIONARY = Dictionary.parse(datasets.load("birthwt").dictionary)
+FRAMES = list(datasets.load("indo_rct").frames().values())
+DICTIONARY = Dictionary.parse(datasets.load("indo_rct").dictionary)
 
 
 def fit(formula: str, where: str | None = None, analysis: str = "ols", vcov: str = "model", **fields: Any) -> Any:
@@ -98,26 +98,34 @@ def fit(formula: str, where: str | None = None, analysis: str = "ols", vcov: str
 
 
 def test_the_same_condition_in_other_words_is_about_the_same_people() -> None:
-    full, reduced = fit("bwt ~ lwt + age", "age>=18"), fit("bwt ~ lwt", "(age >= 18)", complete=["age"])
+    full, reduced = fit("age ~ risk + female", "risk>=1"), fit("age ~ risk", "(risk >= 1)", complete=["female"])
     assert full.lr_test(reduced).df == 1
 
 
 @pytest.mark.parametrize(
     ("full", "reduced", "says"),
     [
-        ({"formula": "bwt ~ lwt + age"}, {"formula": "bwt ~ lwt"}, "different people"),
-        ({"formula": "bwt ~ lwt + age"}, {"formula": "bwt ~ lwt", "complete": ["age"], "where": "age >= 18"}, "different people"),
-        ({"formula": "bwt ~ lwt", "complete": ["age"]}, {"formula": "bwt ~ lwt + age"}, "not nested"),
-        ({"formula": "bwt ~ lwt", "complete": ["age"]}, {"formula": "bwt ~ age", "complete": ["lwt"]}, "not nested"),
-        ({"formula": "bwt ~ lwt"}, {"formula": "bwt ~ lwt"}, "not nested"),
+        ({"formula": "age ~ risk + female"}, {"formula": "age ~ risk"}, "different people"),
         (
-            {"formula": "bwt ~ C(race) + age", "reference": {"race": 2}},
-            {"formula": "bwt ~ C(race)", "complete": ["age"]},
+            {"formula": "age ~ risk + female"},
+            {"formula": "age ~ risk", "complete": ["female"], "where": "risk >= 1"},
+            "different people",
+        ),
+        ({"formula": "age ~ risk", "complete": ["female"]}, {"formula": "age ~ risk + female"}, "not nested"),
+        ({"formula": "age ~ risk", "complete": ["female"]}, {"formula": "age ~ female", "complete": ["risk"]}, "not nested"),
+        ({"formula": "age ~ risk"}, {"formula": "age ~ risk"}, "not nested"),
+        (
+            {"formula": "age ~ C(sod1) + female", "reference": {"sod1": 1}},
+            {"formula": "age ~ C(sod1)", "complete": ["female"]},
             "same reference levels",
         ),
-        ({"formula": "bwt ~ lwt + age"}, {"formula": "age ~ lwt", "complete": ["bwt"]}, "same response"),
-        ({"formula": "low ~ lwt + age"}, {"formula": "low ~ lwt", "analysis": "logit", "complete": ["age"]}, "same kind"),
-        ({"formula": "bwt ~ lwt + age", "vcov": "HC0"}, {"formula": "bwt ~ lwt", "complete": ["age"]}, "independent"),
+        ({"formula": "age ~ risk + female"}, {"formula": "pep_out ~ risk", "complete": ["age", "female"]}, "same response"),
+        (
+            {"formula": "pep_out ~ risk + female"},
+            {"formula": "pep_out ~ risk", "analysis": "logit", "complete": ["female"]},
+            "same kind",
+        ),
+        ({"formula": "age ~ risk + female", "vcov": "HC0"}, {"formula": "age ~ risk", "complete": ["female"]}, "independent"),
     ],
     ids=lambda value: str(value)[:50],
 )
@@ -131,7 +139,7 @@ def receipt(study: str, **snapshots: str) -> Any:
 
 
 def test_data_that_changed_in_between_and_other_numbers_of_rows_are_noticed() -> None:
-    full, reduced = fit("bwt ~ lwt + age"), fit("bwt ~ lwt", complete=["age"])
+    full, reduced = fit("age ~ risk + female"), fit("age ~ risk", complete=["female"])
     mine: list[RegressionResult] = [replace(each, receipt=receipt("s", um="1", iu="2")) for each in (full, reduced)]
     assert mine[0].lr_test(mine[1]) == full.lr_test(reduced)
     for other in (receipt("s", um="1", iu="3"), receipt("t", um="1", iu="2"), receipt("s", um="1")):

@@ -35,6 +35,7 @@ class Mutation:
 VIEWS = "tests/protocols/test_views.py"
 GATE = "tests/engine/test_gate.py::test_each_rule_at_its_edge"
 POLICY = "tests/engine/party/test_policy.py"
+DERIVED = "tests/engine/test_derivation.py"
 CKKS = "tests/protocols/ckks"
 JOINT = "tests/protocols/ckks/multiparty"
 
@@ -492,6 +493,76 @@ MUTATIONS = [
         "questions += [room - guard, room + guard]",
         "pass",
         "tests/engine/analyses/test_encrypted.py::test_predictors_a_little_beyond_the_interval_end_the_fit",
+    ),
+    Mutation(
+        "derived-columns-share-their-source",
+        "engine/analyses/__init__.py",
+        "sources=(*each.sources, *(sources[name] for name in each.columns))",
+        "sources=each.sources",
+        f"{DERIVED}::test_the_ledger_knows_what_a_column_is_made_from",
+    ),
+    Mutation(
+        "one-grouping-of-a-column",
+        "engine/formula/shape.py",
+        "if other != column.name:",
+        "if other == 0:",
+        f"{DERIVED}::test_groupings_of_one_column_do_not_meet_in_a_formula",
+    ),
+    Mutation(
+        "few-values-beside-a-grouping",
+        "engine/formula/cells.py",
+        "column.name in bent or shape_of(meaning).bend",
+        "shape_of(meaning).bend",
+        f"{DERIVED}::test_beside_its_grouping_a_column_of_few_values_counts_each",
+    ),
+    Mutation(
+        "missing-counts-masked",
+        "engine/analyses/missing.py",
+        "negation(mpc, below[:columns])",
+        "negation(mpc, none[:columns])",
+        "tests/engine/analyses/test_missing.py::test_what_is_withheld_does_not_open",
+    ),
+    Mutation(
+        "missing-in-any-withheld",
+        "engine/analyses/missing.py",
+        "mpc.mul(negation(mpc, below), negation(mpc, withheld))",
+        "mpc.mul(negation(mpc, below), negation(mpc, below))",
+        "tests/engine/analyses/test_missing.py::test_what_is_withheld_does_not_open",
+    ),
+    Mutation(
+        "leverage",
+        "engine/analyses/leverage.py",
+        "int(MOST**4 * 2**LARGE_FRAC)",
+        "int(8**4 * 2**LARGE_FRAC)",
+        "tests/engine/analyses/test_leverage.py::test_nobody_above_a_half_passes",
+    ),
+    Mutation(
+        "leverage-about-ten-people",
+        "engine/analyses/leverage.py",
+        "FEWEST_PEOPLE - len(self._kept)",
+        "0 * len(self._kept)",
+        "tests/engine/analyses/test_leverage.py::test_what_leaves_the_hospital_is_about_ten_people_or_nobody",
+    ),
+    Mutation(
+        "leverage-before-coefficients",
+        "engine/analyses/glm_steps.py",
+        'ends = {"refused": refused,',
+        'ends = {"refused": mpc.constant(0, frac=0),',
+        "tests/engine/analyses/test_leverage.py::test_a_refusal_opens_no_coefficient",
+    ),
+    Mutation(
+        "lr-test-of-the-same-rows",
+        "engine/results/comparing.py",
+        "    _require_same_rows(full, reduced)\n",
+        "",
+        "tests/engine/test_comparing.py::test_data_that_changed_in_between_and_other_numbers_of_rows_are_noticed",
+    ),
+    Mutation(
+        "digits-lacking",
+        "engine/analyses/inference.py",
+        "if self.worth_refusing > self.tolerance:",
+        "if self.worth_refusing < 0:",
+        "tests/engine/analyses/test_linear.py::test_bounds_too_wide_for_the_digits_we_promise_are_refused",
     ),
 ]
 

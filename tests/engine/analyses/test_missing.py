@@ -92,10 +92,11 @@ def test_who_lack_any_is_withheld_where_it_would_tell_of_a_few(also: int, told: 
 def test_what_is_withheld_does_not_open() -> None:
     dictionary = Dictionary.parse({"columns": COLUMNS})
     question = analysis_of(dictionary, "missing", columns=["a", "b"])
-    rows = frame(30, 3)
+    rows = frame(30, 3)  # 33 lack any: 3 of them only b
     opened = run_in_clear(question, [FrameSource(part, dictionary) for part in split(rows)], GatePolicy())
     assert opened.values["column_missing"].tolist() == [30, 0, 0]
     assert opened.values["column_missing_small"].tolist() == [0, 1, 0]
+    assert opened.values["incomplete_withheld"].tolist() == [1]
 
 
 def test_the_summary_shows_every_column() -> None:
