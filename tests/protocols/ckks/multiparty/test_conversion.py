@@ -147,7 +147,7 @@ def test_no_division_reads_a_column_because_of_the_encryption_of_zero(monkeypatc
 
 
 def crafted(session: Session, keys: JointKeys) -> list[Ciphertext]:
-    """Hospital 0 brings c_1 = floor(q / 4) minus what the others will bring, so the joint one reads s modulo 4. The rest bring nothing."""
+    """Hospital 0 brings c_1 = floor(q / 4), the others nothing: shares of the joint one are multiples of q / 4."""
     polynomials = np.zeros((2, 1, CONTEXT.degree), np.uint64)
     if session.me == 0:
         polynomials[1] = Q // 4
