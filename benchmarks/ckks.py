@@ -4,6 +4,7 @@
 the elements of a sample that Python's integers do not confirm; every other row has the largest difference, over all slots,
 between the clear and what the very run that was timed decrypts to (for encoding and decoding: decodes to).
 
+Seconds are those of the thread on its core (`clock.timed_alone`), SEAL's alike: what else the machine does is left out.
 SEAL computes modulo the same primes, from the same vectors at the same scale and level. Its digits are single limbs, and it takes
 the first of our special primes where groups of limbs need several. `ratio_to_tenseal` is our seconds divided by SEAL's, below 1
 where ours is faster; on the row of a ciphertext's size it is our bytes divided by SEAL's residues as words, and the seconds are
@@ -22,7 +23,7 @@ import numpy as np
 import native
 from benchmarks import ckks_inputs, table
 from benchmarks.alternate import alternate
-from benchmarks.clock import timed
+from benchmarks.clock import timed_alone
 from benchmarks.peers import Peer, Skipped
 from benchmarks.table import Row
 from native import _load, rns
@@ -63,14 +64,14 @@ def _transform(limbs: Limbs, kernel: Callable[..., np.ndarray], wrong: Callable[
     def restore() -> None:
         x[...] = limbs.given
 
-    seconds, peak, _ = timed(lambda: kernel(x, limbs.basis), before=restore)
+    seconds, peak, _ = timed_alone(lambda: kernel(x, limbs.basis), before=restore)
     return _confirmed(seconds / POLYNOMIALS, peak, sum(wrong(limbs, *pair) for pair in zip(limbs.given, x, strict=True)))
 
 
 def _product(limbs: Limbs) -> Measured:
     a, b = limbs.given, limbs.given[::-1].copy()
     out = np.empty_like(a)
-    seconds, peak, _ = timed(lambda: rns.mul(a, b, limbs.basis, out=out))
+    seconds, peak, _ = timed_alone(lambda: rns.mul(a, b, limbs.basis, out=out))
     found, left, right = (each[..., :SAMPLE].astype(object) for each in (out, a, b))
     wrong = np.count_nonzero(found != left * right % limbs.basis.primes[0])
     return _confirmed(seconds / POLYNOMIALS, peak, int(wrong))
@@ -134,17 +135,17 @@ def _against_clear(name: str, s: Setting, seconds: float, peak: float, found: np
 
 def _encode(name: str, s: Setting) -> Measured:
     values = ckks_inputs.vectors(s.context.degree)[0]
-    seconds, peak, found = timed(lambda: ckks.encode(s.context, values))
+    seconds, peak, found = timed_alone(lambda: ckks.encode(s.context, values))
     return _against_clear(name, s, seconds, peak, ckks.decode(found))
 
 
 def _decode(name: str, s: Setting) -> Measured:
-    seconds, peak, found = timed(lambda: ckks.decode(s.plain[0]))
+    seconds, peak, found = timed_alone(lambda: ckks.decode(s.plain[0]))
     return _against_clear(name, s, seconds, peak, found)
 
 
 def _decrypt(name: str, s: Setting) -> Measured:
-    seconds, peak, found = timed(lambda: ckks.decrypt(s.encrypted[0], s.secret))
+    seconds, peak, found = timed_alone(lambda: ckks.decrypt(s.encrypted[0], s.secret))
     return _against_clear(name, s, seconds, peak, ckks.decode(found))
 
 
@@ -152,13 +153,13 @@ def _wire(name: str, s: Setting) -> Measured:
     def run() -> bytes:
         return ckks.write_ciphertext(ckks.encrypt_with_secret(s.plain[0], s.secret, s.randomness))
 
-    seconds, peak, written = timed(run)
+    seconds, peak, written = timed_alone(run)
     read = ckks.read_ciphertext(s.context, written)
     return {**_against_clear(name, s, seconds, peak, ckks.decode(ckks.decrypt(read, s.secret))), "bytes_sent": len(written)}
 
 
 def _evaluated(name: str, s: Setting) -> Measured:
-    seconds, peak, found = timed(lambda: CIPHERTEXTS[name](s))
+    seconds, peak, found = timed_alone(lambda: CIPHERTEXTS[name](s))
     return _against_clear(name, s, seconds, peak, ckks.decode(ckks.decrypt(found, s.secret)))
 
 

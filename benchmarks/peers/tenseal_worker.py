@@ -18,7 +18,7 @@ import numpy as np
 import tenseal.sealapi as seal
 
 from benchmarks import ckks_inputs, trio
-from benchmarks.clock import timed
+from benchmarks.clock import timed_alone
 from benchmarks.peers.seal_polynomial import Chebyshev
 
 GENERATOR = 3  # SEAL orders slots by the powers of 3: one step is the element 3
@@ -91,14 +91,14 @@ def _made(kind: Callable[[], Any], fill: Callable[..., None], *given: Any) -> An
 
 def _evaluated(name: str, s: Setting) -> Answer:
     """The ciphertext is decrypted and compared."""
-    seconds, peak, out = timed(lambda: CIPHERTEXTS[name](s))
+    seconds, peak, out = timed_alone(lambda: CIPHERTEXTS[name](s))
     return {"seconds": seconds, "peak_rss": peak, "error": ckks_inputs.error(name, s.degree, s.opened(out))}
 
 
 def _encode(name: str, s: Setting) -> Answer:
     one = [float(ckks_inputs.vectors(s.degree)[0][0])]
     out = seal.Plaintext()
-    seconds, peak, _ = timed(lambda: s.encoder.encode(one, s.scale, out))
+    seconds, peak, _ = timed_alone(lambda: s.encoder.encode(one, s.scale, out))
     found = s.decoded(out)
     found[0] -= one[0]
     rest = ckks_inputs.error(name, s.degree, s.decoded(s.plain[0]))
@@ -106,14 +106,14 @@ def _encode(name: str, s: Setting) -> Answer:
 
 
 def _decode(name: str, s: Setting) -> Answer:
-    seconds, peak, found = timed(lambda: s.encoder.decode_double(s.plain[0]))
-    as_list, _, _ = timed(np.array(found).tolist)
+    seconds, peak, found = timed_alone(lambda: s.encoder.decode_double(s.plain[0]))
+    as_list, _, _ = timed_alone(np.array(found).tolist)
     return {"seconds": seconds - as_list, "peak_rss": peak, "error": ckks_inputs.error(name, s.degree, np.array(found))}
 
 
 def _decrypt(name: str, s: Setting) -> Answer:
     out = seal.Plaintext()
-    seconds, peak, _ = timed(lambda: s.decryptor.decrypt(s.encrypted[0], out))
+    seconds, peak, _ = timed_alone(lambda: s.decryptor.decrypt(s.encrypted[0], out))
     return {"seconds": seconds, "peak_rss": peak, "error": ckks_inputs.error(name, s.degree, s.decoded(out))}
 
 
@@ -124,7 +124,7 @@ def _ntt(name: str, s: Setting) -> Answer:
     first, second = (back, there) if name == "ntt forward" else (there, back)
     if first is back:
         there(moved)
-    seconds, peak, _ = timed(lambda: first(moved), before=_after_first(lambda: second(moved)))
+    seconds, peak, _ = timed_alone(lambda: first(moved), before=_after_first(lambda: second(moved)))
     if first is there:
         back(moved)
     error = float(np.max(np.abs(s.opened(moved) - ckks_inputs.vectors(s.degree)[0])))
@@ -144,7 +144,7 @@ def _wire(name: str, s: Setting) -> Answer:
         full, seeded = Path(folder) / "full", Path(folder) / "seeded"
         made = _made(seal.Ciphertext, s.encryptor.encrypt_symmetric, s.plain[0])
         made.save(str(full))
-        seconds, peak, _ = timed(lambda: s.encryptor.encrypt_symmetric(s.plain[0]).save(str(seeded)))
+        seconds, peak, _ = timed_alone(lambda: s.encryptor.encrypt_symmetric(s.plain[0]).save(str(seeded)))
         sizes = {"bytes_zstd": full.stat().st_size, "bytes_seeded": seeded.stat().st_size}
         read = seal.Ciphertext()
         read.load(s.context, str(seeded))
