@@ -59,13 +59,16 @@ class Influential:
         lacking = FEWEST_PEOPLE - len(self._cover)
         if lacking <= 0 and _nobody_above(z, persons, gram):
             return
-        starts = people.starts(np.arange(len(z)) if persons is None else persons)
-        ends = np.append(starts[1:], len(z))
-        found = np.add.reduceat(_leverages(z, gram), starts)
-        order = np.argsort(found, kind="stable")
-        below = [person for person in order if found[person] <= SUSPECT]
-        self._kept += [z[starts[person] : ends[person]].copy() for person in np.flatnonzero(found > SUSPECT)]
-        self._cover += [z[starts[person] : ends[person]].copy() for person in below[: max(0, lacking)]]
+        found = people.sum_by_person(_leverages(z, gram), persons)
+        starts = np.arange(len(z) + 1) if persons is None else np.append(people.starts(persons), len(z))
+
+        def rows_of(chosen: np.ndarray) -> list[np.ndarray]:
+            return [z[starts[person] : starts[person + 1]].copy() for person in chosen]
+
+        self._kept += rows_of(np.flatnonzero(found > SUSPECT))
+        if lacking > 0:
+            order = np.argsort(found, kind="stable")
+            self._cover += rows_of(order[found[order] <= SUSPECT][:lacking])
 
     def total(self, columns: int) -> np.ndarray:
         """S (d, d): zeros where nobody is above."""
@@ -84,14 +87,17 @@ def contributed(S: np.ndarray) -> DoubleDouble:
 def _leverages(z: np.ndarray, gram: np.ndarray) -> np.ndarray:
     """(rows,)."""
     eigenvalues, directions = linalg.eigh(gram)
-    along = z @ directions
-    return np.asarray((along * along) @ (1.0 / np.maximum(eigenvalues, RIDGE * (1.0 + np.trace(gram)))))
+    whitened = z @ (directions / np.sqrt(np.maximum(eigenvalues, RIDGE * (1.0 + np.trace(gram)))))
+    return np.asarray(np.einsum("ij,ij->i", whitened, whitened))
 
 
 def _nobody_above(z: np.ndarray, persons: np.ndarray | None, gram: np.ndarray) -> bool:
-    """Found quickly: a leverage is at most z'z over the least eigenvalue."""
-    lengths = people.sum_by_person(np.einsum("ij,ij->i", z, z), persons)
-    return bool(lengths.max() <= SUSPECT * linalg.eigvalsh(gram, subset_by_index=(0, 0))[0])
+    """Found quickly: a leverage is at most z'z over the least eigenvalue, and z'z at most d."""
+    enough = SUSPECT * linalg.eigvalsh(gram, subset_by_index=(0, 0))[0]
+    if persons is None and z.shape[1] <= enough:
+        return True
+    lengths = people.sum_by_person(np.einsum("ji,ji->i", z.T, z.T), persons)
+    return bool(lengths.max() <= enough)
 
 
 def excess(mpc: Engine, XS: Secret) -> Secret:
