@@ -97,7 +97,9 @@ def _masked_share(
     q = np.uint64(basis.primes[0])
     inner = coefficients(np.stack([rns.mul(each[None], key.polynomial[:1], basis)[0] for each in c1]), which, basis)
     mask, noise = _uniform(randomness, basis, len(inner)), _noise(randomness, basis, len(inner))
-    return (inner + c0 + noise + (q - mask)) % q, mask
+    for term in (c0, noise, q - mask):
+        inner = _below(inner + term, q)
+    return inner, mask
 
 
 def _uniform(randomness: PrfStream, basis: Basis, n: int) -> Residues:
@@ -117,9 +119,20 @@ def coefficients(values: Words, which: Coefficients, basis: Basis) -> Residues:
     if which == "all":
         whole: Residues = rns.inverse(values.copy(), basis)[0]
         return whole
-    q = basis.primes[0]
-    inverse = pow(basis.degree, -1, q)
-    return np.array([int(total) * inverse % q for total in values.sum(axis=1)], np.uint64)  # 2^16 terms of 47 bits fit a word
+    q, total = np.uint64(basis.primes[0]), values
+    while total.shape[1] > 1:  # halves on halves: neither a division nor a branch on what is secret
+        half = total.shape[1] // 2
+        total = _below(total[:, :half] + total[:, half:], q)
+    mean = total[:, 0]
+    for _ in range(basis.degree.bit_length() - 1):
+        mean = (mean + (mean & np.uint64(1)) * q) >> np.uint64(1)
+    return mean
+
+
+def _below(values: Residues, q: np.uint64) -> Residues:
+    """values < 2 q, modulo q, without a branch."""
+    reduced: Residues = values - (values >= q) * q
+    return reduced
 
 
 def to_shares(
