@@ -109,7 +109,7 @@ class Stage:
     contributed: tuple[Declared, ...] = ()
     rows: tuple[Declared, ...] = ()  # shared row by row, neither masked nor summed; `shape` and bound are those of one row
     encrypted: EncryptedSums | None = None  # computed by the hospitals on ciphertexts; engine `ckks` alone
-    stops: tuple[str, ...] = ()  # control bits: names of conditions that end the job without a result (keys of STOPS)
+    stops: tuple[str, ...] = ()  # control bits: what ends the job without a result: keys of STOPS, or "refused"
     controls: tuple[str, ...] = ()  # control bits that say how the job goes on
     opened: tuple[Output, ...] = ()  # to the parties; only in `steps` mode
     outputs: tuple[Output, ...] = ()  # to the researcher; exactly in the last stage

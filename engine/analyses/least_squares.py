@@ -29,7 +29,7 @@ from engine.analyses.bits import flat
 from engine.analyses.regression import GAMMA_LIMIT, X_FRAC, tight_inverse
 from protocols.engine import LARGE_FRAC, Engine, Secret
 from protocols.fixed_point import scaled_limit
-from protocols.numeric.solve import inverse_and_margin
+from protocols.numeric.solve import inverse, inverse_and_margin
 
 DAMPED_LIMIT = 2.0**24
 DAMPED = "sqrt(l) f(l) <= sqrt(2^46.8) for the damped inverse f (module docstring)"
@@ -106,6 +106,16 @@ def fit(mpc: Engine, M: Secret, b: Secret, yy: Secret, beside: Beside) -> Fit:
         quadratic=quadratic,
         products=products[3 * d + 1 :],
     )
+
+
+def explained(mpc: Engine, M: Secret, b: Secret) -> Secret:
+    """b'M^-1 b, (): what a fit explains, for the fit of some of the columns of another one that is determined."""
+    d = M.shape[0]
+    X, _ = inverse(mpc, M, trace_bound=d)
+    gamma = _damped(mpc, tight_inverse(mpc, X) @ b)
+    residual = mpc.bounded(b - M @ gamma, int(np.ceil(2.0 * np.sqrt(d))) << LARGE_FRAC, SMALLER)
+    found = mpc.bounded(gamma.T @ (b + residual), 2 << LARGE_FRAC, EXPLAINED)
+    return mpc.reshape(found, ())
 
 
 def _repeated(mpc: Engine, x: Secret, times: int) -> Secret:

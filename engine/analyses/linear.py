@@ -36,7 +36,8 @@ PEAK = (1 << LARGE_FRAC) + (1 << 17)  # of means of numbers in [-1, 1], with roo
 
 @dataclass(frozen=True)
 class OLS:
-    """y ~ x1 + x2 + ...; options vcov ("model", "HC0", "HC1", "cluster") and cov_params (open the whole covariance)."""
+    """y ~ x1 + x2 + ...; options vcov ("model", "HC0", "HC1", "cluster"), cov_params (open the whole covariance) and wald
+    (open what is left unexplained without each term of several columns: its joint test)."""
 
     name: ClassVar[str] = "ols"
     modes: ClassVar[tuple[str, ...]] = ("result",)
@@ -45,7 +46,7 @@ class OLS:
 
     @classmethod
     def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> OLS:
-        model = Model.read(question, dictionary, limits)
+        model = Model.read(question, dictionary, limits, wald=False)
         return cls(model, model.plan(_outputs(model)))
 
     @property
@@ -129,10 +130,20 @@ class OLS:
             "condition": fit.condition,
             **spread,
             **({"absent": absent} if absent is not None else {}),
+            **self._without_terms(mpc, M, b, yy),
         }
         singular = any_of(mpc, stops)
         refused = leverage.refused(mpc, fit.influential, singular)
         return Step(stops={"refused": refused, "singular": singular}, outputs=outputs)
+
+    def _without_terms(self, mpc: Engine, M: Secret, b: Secret, yy: Secret) -> dict[str, Secret]:
+        """What is left unexplained by all columns but those of each tested term."""
+        found = []
+        for term in self.model.tested:
+            kept = np.delete(np.arange(self.model.size), term.columns)
+            left = yy - least_squares.explained(mpc, M[np.ix_(kept, kept)], b[kept]) if len(kept) else yy
+            found.append(mpc.reshape(left, (1,)))
+        return {"rss_without": mpc.concat(found)} if found else {}
 
     def _beside(self, mpc: Engine, products: Secret, b: Secret, yy: Secret, S: Secret) -> least_squares.Beside:
         """The formula's intercept row, the factors of n y'y and (sum y)^2 in a model with a constant, the unit of robust sums."""
@@ -180,4 +191,5 @@ def _outputs(model: Model) -> tuple[Output, ...]:
         Output("condition", (), "aggregate", frac=X_FRAC),
         *model.spread_outputs(),
         *model.absent_outputs(),
+        *((Output("rss_without", (len(model.tested),), "aggregate"),) if model.tested else ()),
     )

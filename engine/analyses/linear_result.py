@@ -50,7 +50,18 @@ def make(model: Model, opened: Opened) -> OLSResult:
         fvalue=fvalue,
         f_pvalue=f_pvalue,
         condition_number=condition,
+        squares=_squares(model, values, n - columns),
     )
+
+
+def _squares(model: Model, values: Any, df_resid: int) -> dict[str, float]:
+    """b' V^-1 b of the tested terms: what the residual sum of squares grows by without them, over the residual variance."""
+    scale = max(0.0, float(values["rss"])) / df_resid
+    without = values["rss_without"] if model.tested else ()
+    return {
+        term.name: max(0.0, float(left - values["rss"])) / scale if scale else float("inf")
+        for term, left in zip(model.tested, without, strict=True)
+    }
 
 
 def _unit(model: Model, opened: Opened, rows: float, df_resid: int) -> tuple[float, int | None, float]:

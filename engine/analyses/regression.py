@@ -21,7 +21,7 @@ from engine.analyses.question import Limits, Question, listwise, one_of, read_op
 from engine.data.rows import Batch
 from engine.dictionary import Dictionary
 from engine.errors import FormulaError, SpecError
-from engine.formula import Design
+from engine.formula import Design, Term
 from engine.formula.expression import Factor
 from protocols.engine import Engine, Secret
 
@@ -46,9 +46,13 @@ class Model:
     cov_params: bool
     by_person: bool  # the dictionary names a person column
     analysis_set: tuple[str, ...]  # the columns that hospitals read, whose missing values leave a row out; sorted
+    wald: bool = False  # open the joint test of each term of several columns
 
     @classmethod
-    def read(cls, question: Question, dictionary: Dictionary, limits: Limits, vcovs: tuple[str, ...] = VCOV) -> Model:
+    def read(
+        cls, question: Question, dictionary: Dictionary, limits: Limits, vcovs: tuple[str, ...] = VCOV, **more: bool
+    ) -> Model:
+        """`more`: options that only some regressions have."""
         require_fields(question, ("formula", "complete", "reference"))
         if not question.formula:
             raise SpecError(f"{question.analysis} needs a formula, for example 'y ~ x1 + x2'")
@@ -57,7 +61,7 @@ class Model:
             raise FormulaError(
                 f"{question.analysis} needs a response: write it to the left of ~, as in 'outcome ~ {question.formula}'"
             )
-        options = read_options(question, {"vcov": "model", "cov_params": False})
+        options = read_options(question, {"vcov": "model", "cov_params": False, **more})
         vcov = one_of("vcov", options["vcov"], vcovs)
         if vcov == "cluster" and dictionary.person is None:
             raise SpecError('vcov="cluster" needs a person column, and the data dictionary names none; use "HC0" or "model"')
@@ -65,7 +69,10 @@ class Model:
             raise SpecError(f'vcov="{vcov}" takes at most {MOST_ROBUST_COLUMNS} columns; use vcov="model", or fewer columns')
         columns = listwise(design.columns, question, dictionary)
         analysis_set = tuple(sorted({dictionary.source(name) for name in columns}))
-        return cls(design, limits, columns, vcov, options["cov_params"], dictionary.person is not None, analysis_set)
+        by_person, wald = dictionary.person is not None, bool(options.get("wald", False))
+        if wald and vcov != "model":
+            raise SpecError('wald=True is for vcov="model"; with a robust covariance, ask with cov_params=True')
+        return cls(design, limits, columns, vcov, options["cov_params"], by_person, analysis_set, wald)
 
     @property
     def size(self) -> int:
@@ -82,6 +89,11 @@ class Model:
         for term in self.design.terms:
             flags[term.columns] = term.factor
         return np.flatnonzero(flags)
+
+    @cached_property
+    def tested(self) -> tuple[Term, ...]:
+        """The terms of several columns, whose joint tests the question asks for."""
+        return tuple(term for term in self.design.terms if term.columns.stop - term.columns.start > 1) if self.wald else ()
 
     @cached_property
     def constant_columns(self) -> np.ndarray:

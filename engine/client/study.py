@@ -136,6 +136,7 @@ class Study:
         *,
         vcov: str = "model",
         cov_params: bool = False,
+        wald: bool = False,
         where: str | None = None,
         complete: Sequence[str] = (),
         reference: Mapping[str, Level] | None = None,
@@ -143,10 +144,11 @@ class Study:
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.OLSResult:
-        """Linear regression. `vcov`: "model", "HC0", "HC1", "cluster"; `cov_params=True` opens the whole covariance matrix."""
+        """Linear regression. `vcov`: "model", "HC0", "HC1", "cluster"; `cov_params=True` opens the whole covariance matrix,
+        `wald=True` one number for the joint test of each factor."""
         common = {"where": where, "complete": complete, "reference": reference or {}, "disclosure": disclosure, "engine": engine}
         found: results.OLSResult = self._ask(
-            self.spec("ols", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
+            self.spec("ols", formula=formula, options={"vcov": vcov, "cov_params": cov_params, "wald": wald}, **common), timeout
         )
         return found
 

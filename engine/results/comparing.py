@@ -52,21 +52,32 @@ def coefficients(result: RegressionResult, names: Sequence[str]) -> list[str]:
 
 def wald(result: RegressionResult, names: list[str]) -> JointTest:
     """Whether these coefficients are all zero. Raises SpecError where the answer does not hold their covariance."""
+    return tested(_square(result, names), len(names), result.df_t)
+
+
+def _square(result: RegressionResult, names: list[str]) -> float:
+    """b' V^-1 b."""
     if len(names) == 1:
-        square = float(result.params[names[0]] / result.bse[names[0]]) ** 2
-    elif result.cov_params is None:
+        return float(result.params[names[0]] / result.bse[names[0]]) ** 2
+    opened = _opened(result, names)
+    if opened is not None:
+        return opened
+    if result.cov_params is None:
         raise SpecError(
             "a joint test needs the covariance of its coefficients, which the question did not ask for: ask with "
-            "cov_params=True, or compare with a fit without the term: full.lr_test(reduced)"
+            "cov_params=True, for a term of OLS with wald=True, or compare with a fit without the term: full.lr_test(reduced)"
         )
-    else:
-        errors = result.bse[names].to_numpy()
-        correlations = result.cov_params.loc[names, names].to_numpy() / np.outer(errors, errors)
-        if np.linalg.eigvalsh(correlations)[0] < LEAST_EIGENVALUE:
-            raise SpecError("these coefficients depend on each other, so they cannot be tested together; test fewer of them")
-        z = result.params[names].to_numpy() / errors
-        square = float(z @ np.linalg.solve(correlations, z))
-    return tested(square, len(names), result.df_t)
+    errors = result.bse[names].to_numpy()
+    correlations = result.cov_params.loc[names, names].to_numpy() / np.outer(errors, errors)
+    if np.linalg.eigvalsh(correlations)[0] < LEAST_EIGENVALUE:
+        raise SpecError("these coefficients depend on each other, so they cannot be tested together; test fewer of them")
+    z = result.params[names].to_numpy() / errors
+    return float(z @ np.linalg.solve(correlations, z))
+
+
+def _opened(result: RegressionResult, names: list[str]) -> float | None:
+    """b' V^-1 b where these are the coefficients of a term for which it was opened."""
+    return next((square for term, square in result.squares.items() if set(result.terms.get(term, ())) == set(names)), None)
 
 
 def tested(square: float, df: int, df_denominator: int | None) -> JointTest:

@@ -43,6 +43,7 @@ class RegressionResult(Result):
     dropped: tuple[str, ...] = ()
     terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the names of each term's coefficients
     where: str | None = None  # whom it is about, in one spelling
+    squares: Mapping[str, float] = field(default_factory=dict)  # b' V^-1 b of terms, where the question asked for it
     analysis_set: tuple[str, ...] = ()  # the columns whose missing values leave a person out, sorted
 
     @property
@@ -55,11 +56,12 @@ class RegressionResult(Result):
         return 2 * self.llf
 
     def wald_test(self, *names: str) -> JointTest:
-        """Whether all coefficients of these terms (or these coefficients) are zero. More than one needs cov_params=True."""
+        """Whether all coefficients of these terms (or these coefficients) are zero. More than one needs cov_params=True, or, for
+        a term of OLS, wald=True."""
         return comparing.wald(self, comparing.coefficients(self, names))
 
     def wald_tests(self) -> pd.DataFrame:
-        """A joint Wald test of each term but the intercept: F or chi2, df, pvalue. Factors need cov_params=True."""
+        """A joint Wald test of each term but the intercept: F or chi2, df, pvalue. Factors need cov_params=True or wald=True."""
         tests = {name: self.wald_test(name) for name in self.terms if name != "Intercept"}
         statistic = "chi2" if self.df_t is None else "F"
         columns = {statistic: [t.statistic for t in tests.values()], "df": [t.df for t in tests.values()]}

@@ -138,6 +138,12 @@ def check_ols(result: Any, pooled: pd.DataFrame, fields: dict[str, Any]) -> None
     if vcov == "model":
         close(result.fvalue, reference.fvalue, STATISTIC, max(1.0, reference.fvalue))
         close_p(result.f_pvalue, reference.f_pvalue)
+    for term, square in result.squares.items():
+        test = reference.wald_test_terms(scalar=True).table.loc[term]
+        statistic = float(test["statistic"])
+        close(square / test["df_constraint"], statistic, STATISTIC, max(1.0, statistic))
+        close_p(result.wald_test(term).pvalue, test["pvalue"])
+    assert bool(result.squares) == fields.get("options", {}).get("wald", False)
     assert (result.nobs, result.df_model, result.df_resid) == (reference.nobs, reference.df_model, reference.df_resid)
 
 
@@ -216,6 +222,10 @@ def ols(dataset: str, formula: str, vcov: str = "model", **fields: Any) -> Case:
     return Case(dataset, "ols", {"formula": formula, "options": {"vcov": vcov}, **fields}, check_ols)
 
 
+def tested(dataset: str, formula: str, **fields: Any) -> Case:
+    return Case(dataset, "ols", {"formula": formula, "options": {"vcov": "model", "wald": True}, **fields}, check_ols)
+
+
 def glm(
     analysis: str,
     dataset: str,
@@ -274,6 +284,7 @@ CASES = [
     missing("colon", "nodes", "differ", "age"),
     crosstab("colon", "rx ~ status", complete=["nodes"]),
     ols("colon", "time ~ C(rx) + age + nodes", complete=["nodes"]),
+    tested("colon", "time ~ C(rx) * sex + nodes", complete=["nodes"]),
     *both(logit, "colon", "status ~ C(rx) + age + sex + nodes + obstruct", complete=["nodes"]),
     describe("birthwt", "bwt", "lwt", check=check_quantiles),
     missing("birthwt", "age", "lwt", where="smoke == 1"),

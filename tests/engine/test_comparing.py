@@ -161,3 +161,35 @@ def test_fewer_than_ten_events_for_each_parameter_are_warned_of(events: int, war
             parts, {"columns": {**columns, "y": {"type": "binary"}}}, "logit", formula=f"{y} ~ a + b + c", disclosure="steps"
         )
         assert any(f"{events} events for 3 parameters" in warning for warning in found.warnings) == warned
+
+
+@pytest.mark.parametrize(
+    "formula", ["mdvis ~ C(site) * female + disea", "mdvis ~ 0 + C(site)", "mdvis ~ C(site) + C(site):disea"]
+)
+def test_a_terms_test_opens_by_itself(formula: str) -> None:
+    """One number for each term of several columns, computed on shares: no covariance opens."""
+    found, pooled = ask_set("randhie", "ols", formula=formula, options={"wald": True})
+    truth = smf.ols(formula, pooled).fit().wald_test_terms(scalar=True).table
+    assert found.cov_params is None
+    assert found.squares
+    for term in found.squares:
+        test = found.wald_test(term)
+        assert test.statistic == pytest.approx(float(truth.loc[term, "statistic"]), rel=1e-6)
+        assert test.df == truth.loc[term, "df_constraint"]
+    assert set(found.wald_tests().index) == set(truth.index) - {"Intercept"}
+
+
+def test_a_robust_covariance_needs_the_whole_matrix_for_joint_tests() -> None:
+    with pytest.raises(SpecError, match="cov_params=True"):
+        ask_set("randhie", "ols", formula="mdvis ~ C(site)", options={"wald": True, "vcov": "HC1"})
+    with pytest.raises(SpecError, match="no option 'wald'"):
+        ask_set("randhie", "logit", formula="hlthg ~ C(site)", options={"wald": True})
+
+
+def test_a_level_that_nobody_has_leaves_the_term_its_others() -> None:
+    frames = [frame.assign(arm=np.where(np.arange(len(frame)) % 3 == 0, "a", "b")) for frame in FRAMES]
+    dictionary = datasets.load("indo_rct").dictionary
+    columns = {**dictionary["columns"], "arm": {"type": "category", "levels": ["a", "nobody", "b"]}}
+    found = ask(frames, {"columns": columns}, "ols", formula="age ~ arm + risk", options={"wald": True})
+    assert found.wald_test("arm").statistic == pytest.approx(found.tvalues["arm[T.b]"] ** 2, rel=1e-9)
+    assert found.squares["arm"] == pytest.approx(found.tvalues["arm[T.b]"] ** 2, rel=1e-9)

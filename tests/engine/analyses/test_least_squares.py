@@ -54,6 +54,20 @@ def test_stated_bounds_hold(kind: str, error: int, people: int) -> None:
     assert np.all(abs(real(fit.gamma)) <= GAMMA_LIMIT + 1e-15)
 
 
+@pytest.mark.parametrize("kind", ["usual", "collinear", "nearly", "empty", "narrow"])
+@pytest.mark.parametrize("error", [-2, 0, 2])
+def test_what_some_columns_explain(kind: str, error: int) -> None:
+    rng = np.random.default_rng(7)
+    z, mpc = design(kind, rng)[:, :4], Worst(error)
+    y = np.clip(z @ rng.uniform(-0.2, 0.2, 4) + 0.3 * rng.normal(size=N), -1, 1)
+    found = least_squares.explained(mpc, mpc.constant(z.T @ z / N), mpc.constant((z.T @ y / N)[:, None]))
+    assert found.shape == ()
+    assert abs(int(native.to_ints(found.data.value))) <= found.bound
+    if kind in ("usual", "narrow"):
+        fitted = z @ np.linalg.lstsq(z, y, rcond=None)[0]
+        assert float(real(found)) == pytest.approx(y @ fitted / N, rel=1e-9)
+
+
 @pytest.mark.parametrize("error", [0, 2])
 def test_everything_at_once_is_what_it_is_alone(error: int) -> None:
     rng = np.random.default_rng(6)
