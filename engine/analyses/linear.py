@@ -6,8 +6,8 @@ JOINT    gamma = (Z'Z)^-1 Z'y, residual and total sums of squares, (Z'Z)^-1 or t
 RESULT   everything else, with statsmodels' definitions
 
 Everything is computed divided by n (times the public power of two N / P, see normalise.py). Leaks: the outputs.
-Rounds (replicated): 48 at 20 columns with vcov="model", of which the inverse takes 27; the gate adds 11; robust covariances 17; the
-option wald an inverse and 4 for each term that it tests.
+Rounds (replicated): 48 at 20 columns with vcov="model", of which the inverse takes 27; the gate adds 11; robust covariances
+17; the option wald an inverse and 4 for each term that it tests.
 """
 
 from __future__ import annotations
