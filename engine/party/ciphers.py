@@ -28,7 +28,7 @@ from protocols.session import Session
 
 BOUND = 8 * GAMMA_LIMIT  # of a coefficient of the scaled columns
 TYPICAL = 64.0  # of a coefficient: what error estimates assume; a larger one is as much noisier
-AT_ONCE = 128  # sums that are converted together: 128 MiB of ciphertexts
+AT_ONCE = 256  # sums that are converted together: 128 ciphertexts of half a MiB
 PRESET = N32768
 MASKS = "sums in the clear, modulo q"
 
@@ -65,9 +65,10 @@ class Ciphers:
                 with self._alive():
                     mine = verbs.sums(weighted[name], which, room)
             count = which.stop - which.start
-            found = conversion.to_shares(session, joint, self._book, mpc, mine, count, 2.0 ** plan.scale_bits(room))
+            scale = 2.0 ** plan.scale_bits(room)
+            found = conversion.to_shares(session, joint, self._book, mpc, mine, _pairs(count), scale, "complex")
             if found is not None:
-                parts[name].append(found)
+                parts[name].append(found[:count])
         return {} if mpc is None else _named(mpc, parts, plan, sums.rooms)
 
     def _joint_keys(self, numbers: int) -> keys.JointKeys:
@@ -88,6 +89,11 @@ def chunks(counts: Mapping[str, int]) -> list[tuple[str, slice]]:
     return found
 
 
+def _pairs(count: int) -> int:
+    """How many ciphertexts hold so many sums."""
+    return (count + 1) // 2
+
+
 def totals_in_clear(mpc: Engine, sums: EncryptedSums, plan: SumsPlan, hospitals: list[dict[str, Weighted]]) -> dict[str, Secret]:
     """The same from float64 sums of every hospital, as conversions would bring them."""
     q = plan.preset.primes[0]
@@ -97,11 +103,13 @@ def totals_in_clear(mpc: Engine, sums: EncryptedSums, plan: SumsPlan, hospitals:
         verbs = ClearRows(np.empty(0), plan.preset.slots)
         for weighted in hospitals:
             found = verbs.sums(weighted[name], which)
-            whole = np.rint(np.ldexp(found, -plan.unit_log2(room)))
+            whole = np.zeros(2 * _pairs(count))
+            whole[:count] = np.rint(np.ldexp(found, -plan.unit_log2(room)))
             mpc.contribute({MASKS: np.mod(whole, q).astype(np.int64) % q})
-        declared = (Declared(MASKS, (count,), float(plan.hospitals * (q - 1)), frac=0),)
+        declared = (Declared(MASKS, (2 * _pairs(count),), float(plan.hospitals * (q - 1)), frac=0),)
         masks = mpc.totals(declared)[MASKS]
-        parts[name].append(centred(mpc, np.zeros(count, np.uint64), masks, q, plan.hospitals))
+        converted = centred(mpc, np.zeros(2 * _pairs(count), np.uint64), masks, q, plan.hospitals)
+        parts[name].append(converted[:count])
     return _named(mpc, parts, plan, sums.rooms)
 
 

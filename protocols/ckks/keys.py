@@ -14,9 +14,9 @@ Source: Han and Ki, eprint 2019/688, section 3.1; Mouchet et al., eprint 2020/30
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +111,12 @@ class SwitchingKey:
     @cached_property
     def prepared(self) -> SwitchKey:
         return switching.prepare(self.polynomials, self.context.plan)
+
+    def in_use(self) -> Self:
+        """The same key in the kernels' form alone, half as large: it switches, and can be neither written nor turned."""
+        found = replace(self, polynomials=self.polynomials[:0])
+        found.__dict__["prepared"] = self.prepared
+        return found
 
 
 class RelinearisationKey(SwitchingKey):

@@ -1,8 +1,8 @@
 """Between joint ciphertexts and shares: nothing is ever decrypted to anyone.
 
-Encryption to shares, of the constant coefficient of each of n ciphertexts (the sum over slots is N/2 times it) or of all N
-coefficients of one, at level 0, modulo q = q_0. Every hospital brings ciphertexts that its own data entered; their sum over
-hospitals is what is converted.
+Encryption to shares, of the constant coefficient of each of n ciphertexts (the sum over slots is N/2 times it; X^(N/2) is i in
+every slot, and its coefficient the imaginary part of that sum) or of all N coefficients of one, at level 0, modulo q = q_0.
+Every hospital brings ciphertexts that its own data entered; their sum over hospitals is what is converted.
     1  hospital i adds a fresh encryption of zero to each of its own: without it, one division of what it sends by what it was
        sent reads its data column (circuit privacy)
     2  it sends c_1 to every other hospital; each adds up the joint c_1 itself, never taking a sum from another, and they compare
@@ -21,8 +21,8 @@ into three integers with the same sum (replicated/integers.py) and encrypt one e
 Adversary: semi-honest. One compute party, or all hospitals but one that do not compute: nothing. Compute parties that
 collude: the numbers converted, which are totals over hospitals, with their noise; h_i + M_i of one hospital stays hidden behind
 the pairwise masks, and were it known it would be one more Ring-LWE sample of s_i, because of e_i.
-Rounds: 4 and a batch of comparisons; 2. Bytes a hospital: n packed polynomials of one limb to each other hospital, 8 n to each
-compute party, a contribution of n numbers; a compute party: one ciphertext to each other hospital.
+Rounds: 4 and a batch of comparisons; 2. Bytes a hospital: n packed polynomials of one limb to each other hospital, 8 n or 16 n to
+each compute party, a contribution of n or 2 n numbers; a compute party: one ciphertext to each other hospital.
 Sources: Mouchet et al., eprint 2020/304, protocol 4 (E2S, S2E), with masks uniform modulo q instead of bounded ones; expansion by
 automorphisms: Angel, Chen, Laine, Setty, IEEE S&P 2018 (eprint 2017/1142), figure 3.
 """
@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -40,7 +40,7 @@ import numpy.typing as npt
 from native import rns, sampling
 from native.rns import Basis
 from protocols import sums
-from protocols.ckks.arithmetic import add, stretched, subtract
+from protocols.ckks.arithmetic import stretched
 from protocols.ckks.ciphertext import Ciphertext, require_degree_1, require_same_scale
 from protocols.ckks.context import Context, Words
 from protocols.ckks.encryption import zero_polynomials
@@ -59,7 +59,7 @@ from protocols.session import COMPUTE, Expect, Session
 
 MOST_CONVERSIONS = 1 << 17  # coefficients under one key
 SUMMED, PARTIAL, MASKS, ENCRYPTED = "ciphertexts to add up", "masked partial decryption", "decryption masks", "encrypted shares"
-Coefficients = Literal["constant", "all"]
+Coefficients = Literal["constant", "complex", "all"]
 Residues = npt.NDArray[np.uint64]
 
 
@@ -114,11 +114,19 @@ def _noise(randomness: PrfStream, basis: Basis, n: int) -> Residues:
 
 
 def coefficients(values: Words, which: Coefficients, basis: Basis) -> Residues:
-    """Of transformed polynomials (n, N) modulo the one prime of this basis: the constant ones (n,), which are N^-1 sum of the
-    values, or, of a single polynomial, all N."""
+    """Of transformed polynomials (n, N) modulo the one prime of this basis: the constant ones (n,); each with that of X^(N/2)
+    after it, (2 n,); or, of a single polynomial, all N."""
     if which == "all":
         whole: Residues = rns.inverse(values.copy(), basis)[0]
         return whole
+    if which == "constant":
+        return _constant(values, basis)
+    lowered = rns.mul(values[:, None], _monomial(basis, 2 * basis.degree - basis.degree // 2), basis)[:, 0]
+    return np.stack([_constant(values, basis), _constant(lowered, basis)], axis=1).reshape(-1)
+
+
+def _constant(values: Words, basis: Basis) -> Residues:
+    """(n,): N^-1 sum of the values."""
     q, total = np.uint64(basis.primes[0]), values
     while total.shape[1] > 1:  # halves on halves: neither a division nor a branch on what is secret
         half = total.shape[1] // 2
@@ -148,9 +156,9 @@ def to_shares(
     """Shares, integers with frac 0, of the sum over hospitals of `count` ciphertexts (1 for `which` = "all"), times `scale`.
 
     Run by all members; hospitals bring `mine`, at level 0, and their book; compute parties their engine, and get the Secret of
-    shape (count,) or (N,), bounded by q / 2.
+    shape (count,), (2 count,) or (N,), bounded by q / 2.
     """
-    basis, numbers = keys.context.levels[0], count if which == "constant" else keys.context.degree
+    basis, numbers = keys.context.levels[0], {"constant": count, "complex": 2 * count, "all": keys.context.degree}[which]
     q, hospitals = basis.primes[0], len(session.hospitals)
     published = masks = None
     if mine is not None and book is not None:
@@ -283,37 +291,42 @@ def spread(packed_numbers: Ciphertext, count: int, bound: float, keys: JointKeys
     """`count` ciphertexts, the j-th with coefficient j * stride in every slot; |coefficient| <= bound.
 
     X -> X^(2^k + 1) changes the sign of X^(N / 2^k): half the sum and half the difference of a ciphertext and its image hold
-    every other coefficient. The halves are left to the scale.
+    every other coefficient. The halves are left to the scale. A ciphertext of a single number is its own image, but for noise, so
+    `count` - 1 images are made; depth first, to hold few ciphertexts that are still to be taken apart.
     """
-    context, found = packed_numbers.context, [packed_numbers]
-    for t, element in enumerate(elements(count)):
-        back = _monomial(context, 2 * context.degree - (stride(context, count) << t), packed_numbers.level)
-        images = [turn(each, element, keys.galois) for each in found]
-        evens = [add(each, image) for each, image in zip(found, images, strict=True)]
-        odds = [
-            _times(subtract(each, image), back)
-            for place, (each, image) in enumerate(zip(found, images, strict=True))
-            if place + len(found) < count
-        ]
-        found = evens + odds
-    steps = (count - 1).bit_length()
-    single = [stretched(each, 2.0**-steps) for each in found[:count]]
-    return [
-        Ciphertext(context, c.polynomials, c.scale, c.key_id, Estimate(bound, c.estimate.deviation, c.estimate.holders))
-        for c in single
-    ]
+    context, turns = packed_numbers.context, elements(count)
+    basis, steps = context.levels[packed_numbers.level], len(turns)
+    backs = [_monomial(basis, 2 * context.degree - (stride(context, count) << t)) for t in range(steps)]
+    single: dict[int, Ciphertext] = {}
+    waiting = [(0, 0, packed_numbers)]
+    while waiting:
+        place, t, whole = waiting.pop()
+        other = place + (1 << t)
+        if other >= count:
+            single[place] = _alone(whole, steps, t, bound)
+            continue
+        image = turn(whole, turns[t], keys.galois)
+        odd = rns.sub(whole.polynomials, image.polynomials, basis)
+        odd = rns.mul(odd, backs[t], basis, out=odd)
+        even = rns.add(whole.polynomials, image.polynomials, basis)
+        estimate = whole.estimate + image.estimate
+        waiting += ((at, t + 1, replace(whole, polynomials=x, estimate=estimate)) for at, x in ((place, even), (other, odd)))
+    return [single[place] for place in range(count)]
 
 
-def _monomial(context: Context, exponent: int, level: int) -> Words:
+def _alone(c: Ciphertext, steps: int, done: int, bound: float) -> Ciphertext:
+    """A number doubled as often as the others were, and all of it left to the scale."""
+    context, doubled = c.context, c
+    if done < steps:
+        basis, factor = context.levels[c.level], 1 << steps - done
+        polynomials = rns.scale(c.polynomials, [factor] * len(basis), basis)
+        doubled = replace(c, polynomials=polynomials, estimate=c.estimate.scaled(factor))
+    found = stretched(doubled, 2.0**-steps)
+    return replace(found, estimate=replace(found.estimate, bound=bound))
+
+
+def _monomial(basis: Basis, exponent: int) -> Words:
     """X^exponent, 0 <= exponent < 2N, transformed."""
-    basis = context.levels[level]
-    out = np.zeros((len(basis), context.degree), np.uint64)
-    values = [1 if exponent < context.degree else p - 1 for p in basis.primes]
-    out[:, exponent % context.degree] = values
+    out = np.zeros((len(basis), basis.degree), np.uint64)
+    out[:, exponent % basis.degree] = [1 if exponent < basis.degree else p - 1 for p in basis.primes]
     return rns.forward(out, basis)
-
-
-def _times(a: Ciphertext, monomial: Words) -> Ciphertext:
-    basis = a.context.levels[a.level]
-    out = np.stack([rns.mul(part, monomial, basis) for part in a.polynomials])
-    return Ciphertext(a.context, out, a.scale, a.key_id, a.estimate)

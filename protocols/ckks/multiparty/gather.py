@@ -27,7 +27,8 @@ PARTS, SUMS = "shares of sums", "sums"
 def joint_sum(session: Session, kind: str, mine: Words | None, basis: Basis, polynomials: int) -> Words:
     """The sum over hospitals of polynomials of this basis, uint64 (polynomials, limbs, N), at every member.
 
-    `mine` is a hospital's own; None elsewhere. Raises PeerMisbehaved when a residue is not below its prime.
+    `mine` is a hospital's own, and the sum is written over it; None elsewhere. Raises PeerMisbehaved when a residue is not below
+    its prime.
     """
     me, members, limbs = session.me, range(len(session.members)), _limbs(session, len(basis))
     mine_to_sum = limbs.get(me, range(0))
@@ -38,7 +39,7 @@ def joint_sum(session: Session, kind: str, mine: Words | None, basis: Basis, pol
         others = [h for h in session.hospitals if h != me]
         expect = dict.fromkeys(others, packed_frame(basis, mine_to_sum, polynomials)) if mine_to_sum else {}
     received = session.exchange(f"{kind}: {PARTS}", send, expect)
-    out = np.empty((polynomials, len(basis), basis.degree), np.uint64)
+    out = np.empty((polynomials, len(basis), basis.degree), np.uint64) if mine is None else mine
     send = {}
     if mine is not None and mine_to_sum:
         own = basis.part(mine_to_sum)

@@ -99,17 +99,21 @@ def joint_keys(session: Session, context: Context, elements: Sequence[int] = ())
 
 def _first(share: SecretKey, ephemeral: Words, a: Sequence[Words], common: _Common, randomness: PrfStream) -> Words:
     """b_i; every h_i; every k_i; every c_i, by Galois element and digit."""
-    context, s = share.context, share.polynomial
-    basis, messages = context.everything, gadget(context, s)
-    b = hide(uniform(context, common.public, 0, basis), s, randomness, basis)
-    h = [rns.add(hide(each, ephemeral, randomness, basis), message, basis) for each, message in zip(a, messages, strict=True)]
-    k = [rns.mul_add(noise_polynomial(randomness, basis), each, s, basis) for each in a]
-    turned = []
+    context, s, digits = share.context, share.polynomial, len(a)
+    basis = context.everything
+    out = np.empty((1 + (2 + len(common.galois)) * digits, *s.shape), np.uint64)
+    out[0] = hide(uniform(context, common.public, 0, basis), s, randomness, basis)
+    for place, each, message in zip(out[1:], a, gadget(context, s), strict=False):
+        rns.add(hide(each, ephemeral, randomness, basis), message, basis, out=place)
+    for place, each in zip(out[1 + digits :], a, strict=False):
+        place[...] = noise_polynomial(randomness, basis)
+        rns.mul_add(place, each, s, basis)
+    places = iter(out[1 + 2 * digits :])
     for element, seed in common.galois.items():
         rotated = gadget(context, rns.automorphism(s, context.permutation(element)))
         for digit, message in enumerate(rotated):
-            turned.append(rns.add(hide(uniform(context, seed, digit, basis), s, randomness, basis), message, basis))
-    return np.stack([b, *h, *k, *turned])
+            rns.add(hide(uniform(context, seed, digit, basis), s, randomness, basis), message, basis, out=next(places))
+    return out
 
 
 def _second(share: SecretKey, ephemeral: Words, h: Words, k: Words, randomness: PrfStream) -> Words:
@@ -134,13 +138,14 @@ def _assembled(
     galois = {}
     for place, (element, seed) in enumerate(common.galois.items()):
         rows = turned[place * digits : (place + 1) * digits]
-        halves = [uniform(context, seed, digit, basis) for digit in range(digits)]
-        polynomials = np.stack([rows, np.stack(halves)], axis=1)
-        galois[element] = SwitchingKey(context, common.key_id, polynomials, seed, holders * NOISE_VARIANCE)
+        polynomials = np.empty((digits, 2, *rows.shape[1:]), np.uint64)
+        for digit, row in enumerate(rows):
+            polynomials[digit] = row, uniform(context, seed, digit, basis)
+        galois[element] = SwitchingKey(context, common.key_id, polynomials, seed, holders * NOISE_VARIANCE).in_use()
     return JointKeys(
         context,
         public,
-        RelinearisationKey(context, common.key_id, relinearisation, noise_variance=variance),
+        RelinearisationKey(context, common.key_id, relinearisation, noise_variance=variance).in_use(),
         GaloisKeys(context, common.key_id, galois),
         share,
     )

@@ -2,7 +2,8 @@
 
 Column packing: a block of N/2 rows is one ciphertext, and a linear predictor is a sum of plaintext columns times ciphertexts that
 hold one coefficient in every slot: no rotation. Functions are Chebyshev series. A sum over rows is the constant coefficient
-of a product with a column, so products of all blocks are added up before they are rescaled once.
+of a product with a column, and a second column, times i, has its sum in the coefficient of X^(N/2): one ciphertext for two sums.
+Products of all blocks are added up before they are rescaled once.
 Levels: a linear predictor takes 1, series of degree below 64 take 6, a variance 1, a sum 1, and level 0 is converted.
 Leaks: what `sums` returns holds the hospital's columns in a form that one division reads; it leaves the hospital only through
 `to_shares`, which adds encryptions of zero first.
@@ -10,6 +11,7 @@ Leaks: what `sums` returns holds the hospital's columns in a form that one divis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +29,7 @@ from protocols.ckks.products import multiply
 from protocols.rowwise import Series, Weighted
 
 SERIES_LEVELS = 6
+AT_ONCE = 16  # ciphertexts of sums that are computed together: 1 MiB each, and half of it when rescaled
 NUMBERS_FRAC = 44  # of the coefficients: their noise then matches that of the columns' rounding
 
 
@@ -72,8 +75,7 @@ class EncryptedRows:
         out, deviation = np.zeros((2, len(basis), context.degree), np.uint64), 0.0
         for column, number in zip(columns, self.numbers, strict=True):
             plain = encode(context, column / limit, 1.0 / limit, level=first.level, scale=scale)
-            for part, source in zip(out, number.polynomials, strict=True):
-                rns.mul_add(part, source, plain.polynomial, basis)
+            rns.mul_add(out, number.polynomials, plain.polynomial, basis)
             deviation += (number.estimate * plain.estimate).deviation
         return rescaled(out, first, first.scale * scale, Estimate(1.0, deviation, first.estimate.holders))
 
@@ -92,20 +94,31 @@ class EncryptedRows:
         return replace(lower, polynomials=np.ascontiguousarray(lower.polynomials))
 
     def sums(self, weighted: Weighted, which: slice, room_log2: int = 0) -> list[Ciphertext]:
-        """At level 0 and the plan's scale, not yet safe to send."""
-        count = len(range(weighted.count)[which])
+        """Two in each ciphertext, as `complex` conversions read them; at level 0 and the plan's scale, not yet safe to send."""
+        chosen, step = range(weighted.count)[which], 2 * AT_ONCE
+        parts = [slice(start, min(start + step, chosen.stop)) for start in range(chosen.start, chosen.stop, step)]
+        return [each for part in parts for each in self._sums(weighted, part, room_log2)]
+
+    def _sums(self, weighted: Weighted, which: slice, room_log2: int) -> list[Ciphertext]:
         context, basis = self.context, self.context.levels[1]
         factors: Sequence[Ciphertext] = weighted.factors
-        out = np.zeros((count, 2, len(basis), context.degree), np.uint64)
+        out = np.zeros(((which.stop - which.start + 1) // 2, 2, len(basis), context.degree), np.uint64)
         wanted, deviation = 2.0 ** self.plan.scale_bits(room_log2), 0.0
         for block, factor in enumerate(factors):
             scale = scale_for(factor, wanted)
-            for place, column in zip(out, weighted.columns(block, which), strict=True):
-                plain = encode(context, column, level=1, scale=scale)
-                for part, source in zip(place, factor.polynomials, strict=True):
-                    rns.mul_add(part, source, plain.polynomial, basis)
+            for place, column in zip(out, _paired(weighted.columns(block, which)), strict=True):
+                plain = encode(context, column, math.sqrt(2), level=1, scale=scale)
+                rns.mul_add(place, factor.polynomials, plain.polynomial, basis)
             deviation += (factor.estimate * plain.estimate).deviation
-        like, most = factors[0], len(factors) * 2.0**room_log2
+        like, most = factors[0], len(factors) * math.sqrt(2) * 2.0**room_log2
         estimate = Estimate(most, deviation, like.estimate.holders)
         after = wanted * context.preset.primes[1]
         return [replace(rescaled(each, like, after, estimate), scale=wanted) for each in out]
+
+
+def _paired(columns: np.ndarray) -> np.ndarray:
+    """Columns (n, rows) as real and imaginary parts, complex128 ((n + 1) / 2, rows)."""
+    out = np.zeros(((len(columns) + 1) // 2, columns.shape[1]), np.complex128)
+    out.real = columns[0::2]
+    out.imag[: len(columns) // 2] = columns[1::2]
+    return out

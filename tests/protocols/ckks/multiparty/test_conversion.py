@@ -79,6 +79,17 @@ def test_sums_over_slots_and_hospitals_arrive_as_shares() -> None:
     assert np.abs(found.values.astype(float) / SCALE - expected).max() < 2.0**-26
 
 
+def test_real_and_imaginary_parts_of_one_ciphertext_are_two_sums() -> None:
+    def pair(session: Session, keys: JointKeys) -> list[Ciphertext]:
+        x, y = vectors(session.me, 2)
+        plain = encode(CONTEXT, x + 1j * y, 2.0, level=0, scale=SCALE)
+        return [encrypt(plain, keys.public, PrfStream(session.entropy(16)))]
+
+    found = convert(pair, 1, "complex")
+    expected = sum(vectors(h, 2).mean(axis=1) for h in HOSPITALS)
+    assert np.abs(found.values.astype(float) / SCALE - expected).max() < 2.0**-26
+
+
 def test_a_whole_polynomial_arrives_as_shares() -> None:
     found = convert(lambda session, keys: means(session, keys, 1), 1, "all")
     total = sum(vectors(h, 1)[0] for h in HOSPITALS)

@@ -48,8 +48,8 @@ def test_every_member_has_the_same_keys_and_hospitals_alone_a_share(keys: list[J
     assert [key.share is not None for key in keys] == [True, False, True, True, True]
     for key in keys[1:]:
         assert np.array_equal(key.public.polynomials, keys[0].public.polynomials)
-        assert np.array_equal(key.relinearisation.polynomials, keys[0].relinearisation.polynomials)
-        assert np.array_equal(key.galois.of(ELEMENTS[0]).polynomials, keys[0].galois.of(ELEMENTS[0]).polynomials)
+        assert np.array_equal(key.relinearisation.prepared.words, keys[0].relinearisation.prepared.words)
+        assert np.array_equal(key.galois.of(ELEMENTS[0]).prepared.words, keys[0].galois.of(ELEMENTS[0]).prepared.words)
     assert len({key.public.key_id for key in keys}) == 1
 
 
