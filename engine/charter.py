@@ -18,6 +18,7 @@ from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from engine import canonical
+from engine.address import relay_of
 from engine.dictionary import Dictionary
 from engine.errors import CharterError, NotAuthorised, SignatureInvalid
 
@@ -40,7 +41,7 @@ class Member(BaseModel):
     roles: tuple[Role, ...] = Field(min_length=1)
     public_key: str  # Ed25519, base64 of 32 bytes
     certificate: str  # PEM
-    address: str | None = None  # host:port of its daemon; researchers have none
+    address: str | None = None  # host:port of its daemon, or relay://host:port; researchers have none
     rows: int = Field(default=BAND, ge=BAND, le=MAX_ROWS, multiple_of=BAND)  # a hospital's whole table has at most so many
 
     @field_validator("public_key")
@@ -48,6 +49,12 @@ class Member(BaseModel):
     def _key(cls, value: str) -> str:
         if len(base64.b64decode(value, validate=True)) != 32:
             raise ValueError("an Ed25519 public key has 32 bytes")
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        relay_of(value)
         return value
 
     @field_validator("certificate")

@@ -1,5 +1,5 @@
-"""The `unseen` command. One function a command: researcher.py, party.py, setup.py, study.py, sandbox.py; how they speak:
-output.py."""
+"""The `unseen` command. One function a command: researcher.py, party.py, setup.py, study.py, relay.py, sandbox.py; how
+they speak: output.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 
 from benchmarks import cli as bench
-from engine.cli import party, researcher, sandbox, setup, study
+from engine.cli import party, relay, researcher, sandbox, setup, study
 from engine.cli.output import Commands
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 operator = typer.Typer(cls=Commands, no_args_is_help=True, help="Set up a party, run its daemon, and answer for it.")
 coordinator = typer.Typer(cls=Commands, no_args_is_help=True, help="Agree on a study: terms, members, signatures.")
+
+forwarder = typer.Typer(cls=Commands, no_args_is_help=True, help="Lead to each other parties that may not accept connections.")
 
 operator.command("init")(setup.party_init)
 operator.command("doctor")(setup.doctor)
@@ -52,6 +54,7 @@ GROUPS: tuple[tuple[typer.Typer, tuple[Callable[..., None], ...]], ...] = (
             party.resume,
         ),
     ),
+    (forwarder, (relay.serve,)),
     (coordinator, (study.init, study.add_party, study.show, study.sign)),
 )
 for group, commands in GROUPS:
@@ -59,6 +62,7 @@ for group, commands in GROUPS:
         group.command()(command)
 app.add_typer(operator, name="party")
 app.add_typer(coordinator, name="study")
+app.add_typer(forwarder, name="relay")
 app.add_typer(bench.app, name="bench")
 
 

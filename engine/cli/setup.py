@@ -21,6 +21,7 @@ import typer
 
 from engine import charter_draft as drafts
 from engine import identity as identities
+from engine.address import relay_of
 from engine.charter import BAND, MAX_ROWS
 from engine.charter_draft import Card
 from engine.cli.output import FAILED, print_json, print_text, say
@@ -42,7 +43,9 @@ def init(name: Name, folder: Folder = None) -> None:
 
 def party_init(
     name: Name,
-    address: Annotated[str, typer.Option(help="HOST:PORT where the other members reach your daemon.")],
+    address: Annotated[
+        str, typer.Option(help="HOST:PORT where the others reach your daemon, or relay://HOST:PORT of your relay.")
+    ],
     rows: Annotated[
         int | None,
         typer.Option(help="Hospitals: your whole table has at most so many rows; rounded up to whole thousands (1024)."),
@@ -101,10 +104,13 @@ def _hand_over(home: Path, card: Card) -> None:
     say(f"{home} is private to you; its keys never leave it. Send {path} to the study's coordinator.")
 
 
-def _port(address: str) -> int:
+def _port(address: str) -> int | None:
+    """What the daemon listens on; None behind a relay. Raises ConfigError."""
+    if relay_of(address) is not None:
+        return None
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ConfigError("--address is HOST:PORT, e.g. um.example.org:7443")
+        raise ConfigError("--address is HOST:PORT, e.g. um.example.org:7443, or relay://HOST:PORT")
     return int(port)
 
 

@@ -5,7 +5,7 @@ charter = "charter.json"       # the agreement that all members signed
 keys = "keys"                  # the folder that `unseen init` made: signing.key, tls.key, tls.crt
 
 [addresses]                    # optional: only where a party is reached at another address than the charter's
-um = "127.0.0.1:7001"
+um = "127.0.0.1:7001"          # or, through a relay, "relay://relay.example.org:7444"
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine import charter as charters
 from engine import identity as identities
+from engine.address import relay_of
 from engine.charter import Charter
 from engine.errors import ConfigError, NotAuthorised
 from engine.identity import Identity
@@ -54,6 +55,8 @@ def load(path: Path) -> ResearcherConfig:
         raise NotAuthorised(
             f"the keys folder holds other keys than the charter pins for {file.name!r}; point `keys` at the right folder"
         )
+    for address in file.addresses.values():
+        relay_of(address)
     strangers = sorted(set(file.addresses) - set(charter.parties))
     if strangers:
         raise ConfigError(f"{path.name}: [addresses] names no party of this study: {', '.join(strangers)}")

@@ -12,6 +12,7 @@ import grpc
 
 from engine import errors
 from engine.client.config import ResearcherConfig
+from engine.relay.doors import ThreadedDoors
 from engine.transport import credentials
 from engine.wire.v1.jobs_pb2_grpc import JobsStub
 from native.errors import UnseenError
@@ -32,6 +33,7 @@ class Links:
     def __init__(self, config: ResearcherConfig) -> None:
         self._config = config
         self._channels: dict[str, grpc.Channel] = {}
+        self._doors = ThreadedDoors(config.identity, config.charter.id)
         self._lock = threading.Lock()
 
     def channel(self, member: str) -> grpc.Channel:
@@ -47,7 +49,7 @@ class Links:
         pinned = self._config.charter.member(member)
         own = credentials.channel_credentials(self._config.identity, pinned)
         options = [*credentials.channel_options(pinned), ("grpc.enable_http_proxy", 0)]
-        return grpc.secure_channel(self._config.addresses[member], own, options=options)
+        return grpc.secure_channel(self._doors.target(member, self._config.addresses[member]), own, options=options)
 
     def everyone(self, members: Sequence[str], call: Callable[[str, JobsStub], Reply]) -> dict[str, Reply]:
         """Call all members at once. When some fail, raises the error of the first in order, after all have answered."""
@@ -76,13 +78,16 @@ class Links:
         try:
             return call(member, self.jobs(member))
         except grpc.RpcError as error:
-            raise translate(error, member, self._config.addresses[member]) from None
+            raise (self._doors.failure(member) if lost(error) else None) or translate(
+                error, member, self._config.addresses[member]
+            ) from None
 
     def close(self) -> None:
         with self._lock:
             for channel in self._channels.values():
                 channel.close()
             self._channels.clear()
+        self._doors.close()
 
 
 def lost(error: grpc.RpcError) -> bool:

@@ -21,6 +21,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from engine.address import relay_of
 from engine.data.rows import DataSource
 from engine.errors import ConfigError, DataError
 from engine.party import metrics, own_table, runner
@@ -35,6 +36,8 @@ from engine.party.links import Links
 from engine.party.log import Log
 from engine.party.sitting import Run, Seat
 from engine.party.store import Store, write_atomically
+from engine.relay.caller import Caller
+from engine.relay.reception import Reception
 from engine.transport.credentials import SERVER_OPTIONS, server_credentials
 from engine.wire.v1.admin_pb2_grpc import add_AdminServicer_to_server
 from engine.wire.v1.jobs_pb2_grpc import add_JobsServicer_to_server
@@ -83,6 +86,7 @@ class Daemon:
         self._admin = await self._listen_admin()
         if config.metrics:
             self._metrics.serve(config.metrics)
+        self._reception = self._behind_relay()
         await self.links.start()
         self.flow.recover()
         self._audit.append("started")
@@ -107,6 +111,8 @@ class Daemon:
         await self.flow.stop()
         await self.links.stop()
         await asyncio.gather(self._server.stop(GRACE), self._admin.stop(GRACE))
+        if self._reception is not None:
+            await self._reception.stop()
         self._metrics.stop()
         self._audit.append("stopped")
         self._audit.close()
@@ -129,6 +135,16 @@ class Daemon:
                 )
         except DataError as error:
             self._log.failure("the own table cannot be counted", error)
+
+    def _behind_relay(self) -> Reception | None:
+        """Lines to the relay that the own address in the charter names, where it names one."""
+        charter, identity = self.config.charter, self.config.identity
+        relay = relay_of(charter.member(identity.name).address)
+        if relay is None:
+            return None
+        reception = Reception(Caller(identity, charter.id, relay), self.config.listen)
+        reception.start()
+        return reception
 
     async def _listen(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=SERVER_OPTIONS)

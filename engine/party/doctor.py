@@ -7,6 +7,7 @@ needs a signed charter (peers, certificates) is left out while there is none; th
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -22,6 +23,7 @@ from cryptography import x509
 from engine import charter as charters
 from engine import charter_draft as drafts
 from engine import identity as identities
+from engine.address import relay_of
 from engine.charter import Charter, Member, Terms
 from engine.data.check import check as check_mapping
 from engine.data.config import open_source
@@ -31,6 +33,8 @@ from engine.party import audit, hardening, reach
 from engine.party import config as configs
 from engine.party.config import File
 from engine.party.links import LINK_ADVICE
+from engine.relay.caller import Caller, RelayError
+from engine.transport.codes import LinkCode
 from engine.wire.v1 import admin_pb2
 from engine.wire.v1.admin_pb2_grpc import AdminStub
 from native.errors import UnseenError
@@ -97,6 +101,7 @@ def examine(path: Path) -> Iterator[Line]:
     yield from _audit_log(patient)
     yield from _data(patient)
     yield from _daemon(patient)
+    yield from _relay(patient)
     yield from _peers(patient)
 
 
@@ -303,6 +308,26 @@ def _daemon(patient: Patient) -> Iterator[Line]:
         yield Line("links", "fail", f"none to {name} ({reply.why[name]})", LINK_ADVICE.get(reply.why[name], ""))
     if not reply.missing:
         yield Line("links", "ok", f"to {', '.join(reply.connected)}")
+
+
+def _relay(patient: Patient) -> Iterator[Line]:
+    """Does the way that the charter names lead here? A party behind a relay dials itself."""
+    charter, identity, member = patient.charter, patient.identity, patient.member
+    if charter is None or identity is None or member is None or (relay := relay_of(member.address)) is None:
+        return
+    caller = Caller(identity, charter.id, relay)
+    try:
+        asyncio.run(_dial(caller))
+        yield Line("relay", "ok", f"{caller.where} leads to this party's daemon")
+    except RelayError as error:
+        if error.code == LinkCode.NOT_AT_RELAY and _status(patient) is None:
+            yield Line("relay", "ok", f"{caller.where} answers and takes your key; the daemon does not run")
+        else:
+            yield Line("relay", "fail", str(error), error.advice)
+
+
+async def _dial(caller: Caller) -> None:
+    (await caller.dial(caller.identity.name)).cut()
 
 
 def _status(patient: Patient) -> admin_pb2.PartyStatusReply | None:

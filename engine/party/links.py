@@ -25,6 +25,9 @@ LINK_ADVICE: dict[str, str] = {
     LinkCode.MALFORMED: "sent what is no message; compare versions with it",
     LinkCode.SLOW: "takes nothing; is its machine or line overloaded?",
     LinkCode.CLOSED: "closed the link, or the network did; this party tries again by itself",
+    LinkCode.RELAY: "is behind a relay that does not answer; does it run, and does the firewall let this party out?",
+    LinkCode.RELAY_REFUSES: "is behind a relay that does not take this party; ask the relay's operator to serve this charter",
+    LinkCode.NOT_AT_RELAY: "is not at its relay; is its daemon running?",
     LinkCode.STOPPED: "was stopped",
 }
 

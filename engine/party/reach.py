@@ -1,4 +1,4 @@
-"""One look at another party's daemon, layer by layer: name, TCP, TLS with the pinned certificate, study, version, clock.
+"""One look at another party's daemon, layer by layer: name, TCP or relay, TLS with the pinned certificate, study, version, clock.
 
 gRPC says of all of these `UNAVAILABLE`; an operator has to know which it was.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from engine import identity as identities
 from engine.charter import Charter, Member
 from engine.errors import NotAuthorised
 from engine.identity import Identity
+from engine.relay.doors import ThreadedDoors
 from engine.transport import credentials
 from engine.transport.codes import PROTOCOL_VERSION
 from engine.wire.v1 import jobs_pb2
@@ -36,9 +38,17 @@ class NotReached(UnseenError):
 
 def reach(identity: Identity, keys: Path, charter: Charter, member: Member) -> str:
     """What was found, in words. `keys` is the folder of `identity`'s keys. Raises NotReached."""
-    with _connect(member) as line:
-        _handshake(line, keys, member)
-    hello, differs = _greet(identity, member)
+    with closing(ThreadedDoors(identity, charter.id)) as doors:
+        try:
+            target = doors.target(member.name, member.address or "")
+            with _connect(member, target) as line:
+                _handshake(line, keys, member)
+            hello, differs = _greet(identity, member, target)
+        except NotReached:
+            relay = doors.failure(member.name)
+            if relay is not None:
+                raise NotReached(str(relay), relay.advice, is_network=True) from None
+            raise
     if hello.charter.hex() != charter.id:
         ids = f"its study is {hello.charter.hex()[:12]}, yours {charter.id[:12]}"
         raise NotReached(f"serves another charter: {ids}", "compare charter.json with it; all members use the same file")
@@ -52,7 +62,9 @@ def reach(identity: Identity, keys: Path, charter: Charter, member: Member) -> s
     return f"answers at {member.address} with the charter's certificate; clocks differ by {abs(differs):.1f} s"
 
 
-def _connect(member: Member) -> socket.socket:
+def _connect(member: Member, target: str) -> socket.socket:
+    if target != member.address:
+        return _through(target)
     host, _, port = (member.address or "").rpartition(":")
     try:
         return socket.create_connection((host.strip("[]"), int(port)), SECONDS)
@@ -65,6 +77,14 @@ def _connect(member: Member) -> socket.socket:
     except OSError as error:
         advice = "is its daemon running, and its firewall open to you?"
         raise NotReached(f"{member.address} does not connect ({error.strerror})", advice, is_network=True) from None
+
+
+def _through(door: str) -> socket.socket:
+    """To a door of engine/relay, behind which the relay has its own limits of time."""
+    line = socket.socket(socket.AF_UNIX)
+    line.settimeout(3 * SECONDS)
+    line.connect("\0" + door.removeprefix("unix-abstract:"))
+    return line
 
 
 def _handshake(line: socket.socket, keys: Path, member: Member) -> None:
@@ -86,14 +106,14 @@ def _handshake(line: socket.socket, keys: Path, member: Member) -> None:
         raise NotReached("shows another certificate than the charter's", "compare the charter's id with it")
 
 
-def _greet(identity: Identity, member: Member) -> tuple[jobs_pb2.HelloReply, float]:
+def _greet(identity: Identity, member: Member, target: str) -> tuple[jobs_pb2.HelloReply, float]:
     """Its greeting, and by how many seconds its clock is ahead."""
     try:
         secure = credentials.channel_credentials(identity, member)
     except NotAuthorised as error:
         raise NotReached(str(error), "see `certificates`") from None
     options = [*credentials.channel_options(member), ("grpc.enable_http_proxy", 0)]
-    with grpc.secure_channel(member.address or "", secure, options=options) as channel:
+    with grpc.secure_channel(target, secure, options=options) as channel:
         before = datetime.now(UTC)
         try:
             hello: jobs_pb2.HelloReply = JobsStub(channel).Hello(jobs_pb2.HelloRequest(), timeout=SECONDS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+PORT = 7443  # of a daemon that only its own machine connects to
+
 _PARTY = """\
 # The configuration of one party's daemon: unseen party serve --config hospital.toml
 # Paths are relative to this file. An unknown key is an error, so that a misspelt one never silently does nothing.
@@ -13,7 +15,7 @@ name = {name}{pad}# as the charter calls this party
 charter = "charter.json"             # the agreement that all members signed (`unseen study show charter.json` explains it)
 keys = "keys"                        # made by `unseen party init`; never leaves this machine
 state = "state"                      # jobs, journal, audit log, admin socket: private to the daemon's user; back it up
-listen = "0.0.0.0:{port}"              # where the other parties and the researchers reach this one
+listen = "{listen}"{listen_pad}# {listen_why}
 # metrics = "127.0.0.1:9464"         # Prometheus metrics, without data
 
 [policy]
@@ -45,10 +47,18 @@ source = {source}{pad}# CSV or Parquet, or several: "visits/*.parquet"; or datab
 _COMMENTS_AT = 37
 
 
-def hospital_toml(name: str, port: int, source: str | None) -> str:
-    """hospital.toml of a party that listens on `port`; `source` is the path of its data, None for one that only computes."""
+def hospital_toml(name: str, port: int | None, source: str | None) -> str:
+    """hospital.toml of a party that listens on `port`, None for one behind a relay.
+
+    `source` is the path of its data, None for a party that only computes.
+    """
     written = _string(name)
-    text = _PARTY.format(name=written, pad=_pad("name", written), port=port)
+    why = "where the other parties and the researchers reach this one"
+    listen = f"0.0.0.0:{port}"
+    if port is None:
+        why, listen = "loopback: the others come through the relay that the charter names", f"127.0.0.1:{PORT}"
+    pad = _pad("listen", _string(listen))
+    text = _PARTY.format(name=written, pad=_pad("name", written), listen=listen, listen_pad=pad, listen_why=why)
     if source is None:
         return text
     written = _string(source)

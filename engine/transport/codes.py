@@ -56,4 +56,7 @@ class LinkCode(StrEnum):
     SLOW = "slow"  # the peer takes nothing
     REPLACED = "replaced"  # the peer opened a newer stream
     CLOSED = "closed"  # the peer closed the stream, or the network did
+    RELAY = "relay-unreachable"  # the relay through which the peer is reached does not answer
+    RELAY_REFUSES = "relay-refuses"  # the relay does not take this member's key, or has no room
+    NOT_AT_RELAY = "not-at-relay"  # the relay answers, and the peer has no line to it
     STOPPED = "stopped"  # this daemon stops

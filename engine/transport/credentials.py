@@ -61,11 +61,16 @@ def channel_options(member: Member) -> Options:
     return (*_COMMON, ("grpc.ssl_target_name_override", member.name), own_connection)
 
 
-def dial(identity: Identity, member: Member) -> grpc.aio.Channel:
-    """A channel to `member` at its address. Raises NotAuthorised when it has none or a certificate is not valid."""
+def dial(identity: Identity, member: Member, target: str | None = None) -> grpc.aio.Channel:
+    """A channel to `member` at its address, or at `target`, a door of engine/relay that leads there.
+
+    Raises NotAuthorised when it has no address or a certificate is not valid.
+    """
     if member.address is None:
         raise NotAuthorised(f"{member.name} runs no daemon: the charter holds no address for it")
-    return grpc.aio.secure_channel(member.address, channel_credentials(identity, member), options=channel_options(member))
+    return grpc.aio.secure_channel(
+        target or member.address, channel_credentials(identity, member), options=channel_options(member)
+    )
 
 
 def peer_member(context: Any, charter: Charter) -> Member:

@@ -20,6 +20,7 @@ import grpc
 from engine.charter import Charter
 from engine.errors import NotAuthorised, Unreachable
 from engine.identity import Identity
+from engine.relay.doors import Doors
 from engine.transport import credentials, messages
 from engine.transport.codes import KEPT_NOTICES, AbortCode, LinkCode
 from engine.transport.link import Link, LinkRefused
@@ -53,6 +54,7 @@ class Mesh:
         self._links: dict[str, Link] = {}
         self._errors = dict.fromkeys((*self._dialling_me, *self._dialled_by_me), LinkCode.NEVER)
         self._sessions = Sessions(identity, charter, self._links)
+        self._doors = Doors(identity, charter.id)
         self._notices: OrderedDict[bytes, JobNotice] = OrderedDict()
         self._complete = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -80,6 +82,7 @@ class Mesh:
         for dialler in self._diallers:
             dialler.cancel()
         await asyncio.gather(*self._diallers, return_exceptions=True)
+        await self._doors.close()
 
     def connected(self) -> set[str]:
         """The parties with a link now."""
@@ -156,7 +159,9 @@ class Mesh:
     async def _dial(self, name: str) -> LinkCode:
         """One connection from beginning to end; says why it ended."""
         try:
-            channel = credentials.dial(self._identity, self._charter.member(name))
+            member = self._charter.member(name)
+            target = await self._doors.target(name, member.address or "")
+            channel = credentials.dial(self._identity, member, target)
         except NotAuthorised:
             return self._note(name, LinkCode.CERTIFICATE)
         try:
@@ -165,7 +170,8 @@ class Mesh:
         except LinkRefused as refused:
             return self._note(name, refused.code)
         except Exception as error:  # whatever gRPC raised, the next attempt comes after a pause
-            return self._note(name, _why(error))
+            code, relay = _why(error), self._doors.failure(name)
+            return self._note(name, relay.code if relay and code is LinkCode.UNREACHABLE else code)
         finally:
             await channel.close()
 
