@@ -28,6 +28,7 @@ UnseenError
 |-- NotEstimable                             the pooled data do not determine the answer (collinear, separated)
 |-- JobAborted                               a party was lost or failed; nothing was released; ask again
 |-- Unreachable                              a party does not answer
+|   `-- RelayError                           the relay before it does not answer, or cannot lead there (engine/relay/words.py)
 |-- ResultTimeout                            no result yet; the job goes on
 |-- ReceiptInvalid                           the receipts of the parties do not verify or do not agree
 `-- of one daemon: IllegalTransition, StorageFailed, JournalCorrupt, AuditCorrupt, TooMany   (engine/party/errors.py)

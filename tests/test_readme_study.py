@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from engine.sandbox_daemons import environment
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-HOSPITALS, RESEARCHER = ("um", "iu", "uk"), "ana"
+HOSPITALS, RESEARCHER, RELAY = ("um", "iu", "uk"), "ana", "relay"
 MEMBERS = (*HOSPITALS, RESEARCHER)
 FILES = dict(zip(HOSPITALS, ("um.csv", "iu.csv", "uk_case.csv"), strict=True))
 DATA = ROOT / "examples" / "data" / "indo_rct"
@@ -35,10 +35,10 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 SECONDS = 120
 
 
-def blocks() -> list[tuple[str, str]]:
+def blocks(title: str = "A real study") -> list[tuple[str, str]]:
     """(who, script) of each fence of the chapter: who is its first line; the question's text comes as ("toml", ...)."""
     chapter = re.split(r"^##+ ", (ROOT / "README.md").read_text(), flags=re.M)
-    (text,) = [part for part in chapter if part.startswith("A real study\n")]
+    (text,) = [part for part in chapter if part.startswith(f"{title}\n")]
     found = []
     for language, body in FENCE.findall(text):
         first, _, rest = body.partition("\n")
@@ -46,12 +46,20 @@ def blocks() -> list[tuple[str, str]]:
     return found
 
 
+def through_a_relay() -> list[tuple[str, str]]:
+    """The chapter with what is different for parties that may not accept connections."""
+    (init, relay) = blocks("A party that may not accept connections")
+    (_, *others) = blocks()
+    start = next(place for place, (_, text) in enumerate(others) if "party serve" in text)
+    return [init, *others[:start], relay, *others[start:]]
+
+
 @dataclass
 class Machines:
     """One folder for each member and one for the coordinator; `run` does what a block says, as one of them."""
 
     root: Path
-    ports: dict[str, int]
+    ports: dict[str, int]  # of the hospitals' daemons and of the relay
     job: str = ""
     daemons: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -61,7 +69,8 @@ class Machines:
     def script(self, text: str, name: str) -> str:
         """A block's commands with this member's name and address in the place of the README's."""
         text = text.replace("um.example.org:7443", f"127.0.0.1:{self.ports.get(name, 0)}").replace("JOB", self.job)
-        return text if name == "coordinator" else re.sub(r"\b(um|ana)\b(?=[ /.\n]|$)", name, text, flags=re.M)
+        text = text.replace("relay.example.org:7444", f"127.0.0.1:{self.ports[RELAY]}")
+        return text if name in ("coordinator", RELAY) else re.sub(r"\b(um|ana)\b(?=[ /.\n]|$)", name, text, flags=re.M)
 
     def start(self, text: str, name: str) -> subprocess.Popen[str]:
         shell = f'unseen() {{ "{sys.executable}" -m engine.cli.main "$@"; }}\nset -e\n{self.script(text, name)}'
@@ -88,10 +97,11 @@ class Machines:
     def serve(self, text: str, *names: str) -> None:
         """The daemon is the last command of its block: it takes the shell's place, so that it gets the signal."""
         *before, serve = text.strip().splitlines()
-        assert serve == "unseen party serve"
-        script = "\n".join([*before, f'exec "{sys.executable}" -m engine.cli.main party serve'])
-        self.daemons = [self.start(script, name) for name in names]
-        for daemon in self.daemons:
+        assert re.match(r"unseen (party|relay) serve\b", serve)
+        script = "\n".join([*before, serve.replace("unseen", f'exec "{sys.executable}" -m engine.cli.main')])
+        started = [self.start(script, name) for name in names]
+        self.daemons += started
+        for daemon in started:
             assert daemon.stdout is not None
             if not daemon.stdout.readline().startswith("ready "):
                 raise AssertionError(daemon.communicate(timeout=SECONDS)[1])
@@ -104,6 +114,7 @@ class Machines:
                 shutil.copy(source, self.folder(receiver) / source.name)
 
     def stop(self) -> list[int]:
+        self.daemons.reverse()  # the relay last
         for daemon in self.daemons:
             daemon.send_signal(signal.SIGTERM)
         codes = []
@@ -128,8 +139,8 @@ def quiet_ports() -> Iterator[int]:
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Machines]:
-    found = Machines(tmp_path, dict(zip(HOSPITALS, quiet_ports(), strict=False)))
-    for name in (*MEMBERS, "coordinator"):
+    found = Machines(tmp_path, dict(zip((*HOSPITALS, RELAY), quiet_ports(), strict=False)))
+    for name in (*MEMBERS, "coordinator", RELAY):
         found.folder(name).mkdir()
     for name, file in FILES.items():
         shutil.copy(DATA / file, found.folder(name) / f"{name}.csv")
@@ -141,10 +152,13 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
         found.stop()
 
 
-def test_the_chapter_leads_from_nothing_to_a_first_joint_result(machines: Machines) -> None:
+@pytest.mark.parametrize("chapter", [blocks, through_a_relay])
+def test_the_chapter_leads_from_nothing_to_a_first_joint_result(
+    machines: Machines, chapter: Callable[[], list[tuple[str, str]]]
+) -> None:
     outputs: list[str] = []
     holder = "coordinator"  # of the charter, while it goes from hand to hand
-    for who, text in blocks():
+    for who, text in chapter():
         if who == "toml":
             (machines.folder(RESEARCHER) / "question.toml").write_text(text)
         elif who == "# the coordinator":
@@ -156,10 +170,12 @@ def test_the_chapter_leads_from_nothing_to_a_first_joint_result(machines: Machin
                 machines.hand("charter.json", holder, [name])
                 outputs += machines.run(text, name)
                 holder = name
-            machines.hand("charter.json", holder, MEMBERS)
+            machines.hand("charter.json", holder, (*MEMBERS, RELAY))
+        elif who == "# the relay's operator":
+            machines.serve(text.replace("0.0.0.0", "127.0.0.1").replace("7444", str(machines.ports[RELAY])), RELAY)
         elif who == "# each hospital, here um" and "party serve" in text:
             for name in HOSPITALS:
-                _listen_on_loopback_only(machines.folder(name) / name / "hospital.toml")
+                _listen_on_loopback_only(machines.folder(name) / name / "hospital.toml", machines.ports[name])
             machines.serve(text, *HOSPITALS)
         elif who == "# each hospital, here um":
             outputs += machines.run(text, *HOSPITALS)
@@ -171,7 +187,8 @@ def test_the_chapter_leads_from_nothing_to_a_first_joint_result(machines: Machin
     _check_against_the_pooled_rows(machines)
     _check_that_keys_stayed_where_they_were_made(machines)
     _check_that_what_is_kept_is_documented(machines.folder("um") / "um" / "state")
-    assert machines.stop() == [0, 0, 0]
+    codes = machines.stop()
+    assert codes == [0] * (4 if chapter is through_a_relay else 3)
 
 
 def _check_against_the_pooled_rows(machines: Machines) -> None:
@@ -204,7 +221,8 @@ def _check_that_what_is_kept_is_documented(state: Path) -> None:
         assert path.name in text, path.name
 
 
-def _listen_on_loopback_only(config: Path) -> None:
-    text = config.read_text()
-    assert 'listen = "0.0.0.0:' in text
-    config.write_text(text.replace('listen = "0.0.0.0:', 'listen = "127.0.0.1:'))
+def _listen_on_loopback_only(config: Path, port: int) -> None:
+    """And, since all these machines are one, on a port of its own."""
+    text, found = re.subn(r'listen = "(0\.0\.0\.0|127\.0\.0\.1):\d+"', f'listen = "127.0.0.1:{port}"', config.read_text())
+    assert found == 1
+    config.write_text(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,8 @@ def serve(
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal():
         raise ConfigError("--listen is HOST:PORT, e.g. 0.0.0.0:7444")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a line is an open file
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     agreed = [charters.load(path) for path in charter]
     asyncio.run(_serve(agreed, host.strip("[]"), int(port)))

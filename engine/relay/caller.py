@@ -10,7 +10,7 @@ from engine.identity import Identity
 from engine.relay.line import CHUNK, Line
 from engine.relay.words import MAGIC, NONCE_SIZE, RelayError, Request, Word, no_relay, refusal, sign, unreachable
 
-SECONDS = 5.0  # to connect, and for each word; longer than a relay's patience
+SECONDS = 6.0  # to connect, and for each word; longer than a relay's patience
 
 
 @dataclass(frozen=True)

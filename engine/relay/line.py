@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.relay.words import FRAME_LIMIT
 
-CHUNK = 1 << 17  # bytes read at once; twice as many wait at most before the sender is held up
+CHUNK = 1 << 16  # bytes read at once; three times as many wait at most before the sender is held up
 FAREWELL = 5.0  # seconds for the last bytes of a line that ended well
 IDLE = 60.0  # seconds without a byte in either direction
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 20), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))  # a lost line is noticed in a minute

@@ -30,12 +30,13 @@ Key = tuple[str, str]  # study, member
 class Limits:
     """What a relay holds at most, and for how long."""
 
-    lines: int = 1024  # connections, all together
+    lines: int = 2048  # connections, all together; a joined pair has two, with a quarter of a megabyte for each at most
     strangers: int = 64  # of these, not yet known to be a member's
     of_member: int = 64  # lines of one member, waiting, dialling and joined ones
     waiting: int = 8  # lines on which one party waits
-    greeting: float = 5.0  # seconds for a request, and for `here`
-    patience: float = 3.0  # seconds until a dialled party that does not wait is away
+    greeting: float = 5.0  # seconds for a request
+    answer: float = 1.5  # seconds for `here`; then the next one that waits is called
+    patience: float = 4.0  # seconds until a dialled party that does not wait is away
     still: float = 20.0  # seconds between two signs of life on a waiting line
     idle: float = IDLE
 
@@ -137,6 +138,8 @@ class Relay:
             line.cut()
 
     async def _serve(self, line: Line) -> None:
+        if len(self._crew) > self._limits.lines + self._limits.strangers:
+            return  # not even a word
         if len(self._crew) > self._limits.lines or self._strangers >= self._limits.strangers:
             await self._refuse(line, Word.TOO_MANY)
             return
@@ -219,7 +222,7 @@ class Relay:
             waiter = await lobby.take()
             answered = False
             try:
-                answered = await waiter.comes(self._limits.greeting)
+                answered = await waiter.comes(self._limits.answer)
             finally:
                 if not answered:
                     waiter.over.set()

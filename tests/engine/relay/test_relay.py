@@ -31,7 +31,7 @@ from engine.relay.words import DOMAIN, FRAME_LIMIT, MAGIC, NONCE_SIZE, RelayErro
 from engine.transport.codes import LinkCode
 from tests.engine.party.party_study import make_charter, make_keys
 
-SHORT = Limits(greeting=0.3, patience=0.3, still=0.1, idle=0.5)
+SHORT = Limits(greeting=0.3, answer=0.2, patience=0.3, still=0.1, idle=0.5)
 SECONDS = 20.0
 FIELDS = st.sampled_from(["study", "member", "verb", "to", "more"])
 TREES = st.recursive(
