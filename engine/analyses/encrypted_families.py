@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from engine.analyses.families import Binomial, Family, Poisson
+from engine.analyses.families import MEAN_ROOM_LOG2, Binomial, Family, Poisson
 from protocols.ckks.polynomial import interpolate, sigmoid
 from protocols.numeric.solve import FAR, FAST, NEGATIVE_LOG2
 from protocols.rowwise import Series
@@ -40,7 +40,8 @@ class EncryptedFamily:
     negative_log2: int  # of `steps`: how far below 0 a Hessian may be (protocols/numeric/solve.py)
     epsilon_log2: int  # of B, added to H: above what weights and sums are off by
     squares: tuple[str, ...] = ("rise", "fall")  # what is squared for Pearson's chi-square
-    room_log2: int = 10  # the mean of such a square times its column stays below 2^room_log2
+    room_log2: int = 10  # the mean of such a square times its column stays below 2^room_log2, as a rule
+    wide_log2: int = 24  # and below 2^wide_log2 always
     square_log2: int = 0  # its column counts in 2^square_log2
 
 
@@ -80,7 +81,8 @@ def _binomial() -> EncryptedFamily:
 
 @lru_cache
 def _poisson(m: int) -> EncryptedFamily:
-    """Means up to 2^m, and down to 2^-m: 2^-m exp(eta) on [-m log 2, m log 2]."""
+    """Means up to 2^m, and down to 2^-m: 2^-m exp(eta) on [-m log 2, m log 2]. Responses are below 2^k."""
+    k = m - MEAN_ROOM_LOG2
     limit = m * math.log(2)
     series = {
         "mean": _series(lambda eta: np.exp(eta - limit), limit),
@@ -101,8 +103,9 @@ def _poisson(m: int) -> EncryptedFamily:
         negative_log2=FAR_NEGATIVE_LOG2,
         epsilon_log2=-21,
         squares=("fall",),
-        room_log2=m,
-        square_log2=2 * m,
+        room_log2=2 - k,
+        wide_log2=m,
+        square_log2=2 * k,
     )
 
 

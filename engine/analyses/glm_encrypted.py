@@ -9,19 +9,20 @@
     final    JOINT  H^-1 to full precision, a last step, log-likelihood: the outputs
 
 Means and weights are Chebyshev series of the linear predictor on [-limit, limit] (encrypted_families.py). What they are worth
-beyond it nobody knows, so a further sum is taken over rows, of T_62(eta / limit): at most n, and at least -n, if all
-predictors are in range; cosh(62 arccosh x) for one outside, 10^5 at x = 1.02. With the ranges of all other sums it decides, on
-shares and before anything is computed with them, whether the job ends with `interval`. Not caught: a predictor that is a few
-percent beyond the limit; one so far out, beyond twice the limit, that its ciphertext overflows to a number that happens to lie
-in [-n, n], a chance of about 2 n in q / scale slots: 1 % for full blocks and less for few rows.
+beyond it nobody knows, so a further sum is taken over rows, of T_62(eta / limit)^2: from 0 to n if all predictors are in range;
+cosh(62 arccosh x)^2 for one outside, more than 10^6 from x = 1.0075 on. With the ranges of all other sums, which are at most n,
+it decides on shares whether the job ends with `interval`, before any of them is used. Not caught: a predictor so far out that
+this sum overflows to a residue that happens to lie between 0 and n, a chance of 2^-18 at most.
 
 Noise. A weight is off by up to 10^-5 of its bound, so H is not quite at least 0; epsilon B is added for the inverse, whose range
-is provable then (solve.py), and its effect is taken out again to first order: X + X (epsilon B) X.
+is provable then (solve.py), and its effect is taken out again to first order: X + X (epsilon B) X. Since the premise rests on
+ciphertexts all the same, no mask relies on the bound of anything that follows from a converted sum (`proven` in
+protocols/engine.py): such numbers are truncated and lifted in the form that leaks nothing, whatever they are.
 
 Source: as glm_hidden.py; the encrypted part: Mouchet et al., eprint 2020/304.
 Adversary: one semi-honest compute party, or all hospitals but one that do not compute: nothing. Compute parties that collude
-see the coefficients and the totals of every step, never a row and never one hospital's part. Leaks: `converged` after each
-step; the outputs.
+see the coefficients and the totals of every step, never a row and never one hospital's part. Leaks: `singular`, `interval` and
+`separated` (one person's row can decide `interval`), `converged` after each step; the outputs.
 """
 
 from __future__ import annotations
@@ -32,26 +33,35 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.analyses import glm_result, one_shot, people, response_sums
-from engine.analyses.base import STOPS, EncryptedSums, Opened, Plan, Stage, State, Statistics, Step
+from engine.analyses import glm_result, leverage, one_shot, people, response_sums
+from engine.analyses.base import STOPS, EncryptedSums, Opened, Output, Plan, Stage, State, Statistics, Step
 from engine.analyses.bits import any_of, negation
 from engine.analyses.clamping import clamped
 from engine.analyses.encrypted_families import EncryptedFamily, encrypted
 from engine.analyses.families import Binomial, Family
 from engine.analyses.glm_hidden import CONTROLS, MOST_STEPS, PEAK, HiddenFit, local_sums
+from engine.analyses.leverage import Influential
 from engine.analyses.moments import Symmetric
 from engine.analyses.normalise import declare_sum, scaled
 from engine.analyses.one_shot import GAMMA_LIMIT, Start
 from engine.analyses.regression import Model
 from engine.data.rows import Rows
-from engine.errors import NotEstimable
+from engine.errors import NotEstimable, SpecError
 from engine.results import GLMResult
+from protocols.ckks.multiparty.conversion import MOST_CONVERSIONS
 from protocols.engine import LARGE_FRAC, SMALL_FRAC, Engine, Secret
 from protocols.numeric.solve import POLISH, Coupled, improve, inverse_of, precondition
 from protocols.rowwise import RowWise, Weighted
 
 ENCRYPTED_VCOV = ("model",)
 SCORES = 2  # steps by the gradient alone, each of which brings the start a hundred times nearer
+MOST_ROWS_LOG2 = 27  # beyond, the guard's sum has no room to be counted in rows
+GUARD_ROOM = 16  # the mean of the guard's squares arrives right below 2^16
+WIDE = " wide"
+APART = 1 << 40  # more than noise, and less than q
+WITHHELD = Output("pearson_withheld", (), "flag", frac=0)
+NO_CHI_SQUARE = "no pearson_chi2: it is almost all about a few rows whose outcome the fit had nearly excluded"
+MOST_COLUMNS = 95
 NOISE_LOG2 = 12  # of a sum S / N, where few of N rows are there: 2^-12
 ONE = 1 << LARGE_FRAC
 
@@ -87,7 +97,11 @@ class EncryptedFit(HiddenFit):
 
     @classmethod
     def of(cls, name: str, model: Model, family: Family) -> EncryptedFit:
-        plan: Plan = model.plan(glm_result.outputs(model, family), (), 2 * (MOST_STEPS + SCORES) + 2, CONTROLS)
+        plan: Plan = model.plan(glm_result.outputs(model, family, WITHHELD), (), 2 * (MOST_STEPS + SCORES) + 2, CONTROLS)
+        if model.rows_log2 > MOST_ROWS_LOG2:
+            raise SpecError(f"{name} with engine='ckks' takes at most 2^{MOST_ROWS_LOG2} rows; ask with engine='replicated'")
+        if MOST_STEPS * (Symmetric(model.size).entries + 2 * model.size + 8) > MOST_CONVERSIONS:
+            raise SpecError(f"{name} with engine='ckks' takes about {MOST_COLUMNS} columns at most; leave some out")
         return cls(name, model, family, plan)
 
     @property
@@ -97,11 +111,13 @@ class EncryptedFit(HiddenFit):
     def stage(self, state: State) -> Stage:
         d = self.model.size
         if state.stage == "gradient":
-            return Stage("gradient", encrypted=EncryptedSums(d, {"mean": d}), stops=("interval",))
+            sums = EncryptedSums(d, {"mean": d, "guard": 1}, {"guard": GUARD_ROOM}, products=True)
+            return Stage("gradient", encrypted=sums, stops=("interval",))
         if state.stage == "sums":
-            squares = dict.fromkeys(self._series.squares, 1)
-            counts = {"mean": d, "weight": Symmetric(d).entries, "cumulant": 1, "guard": 1, **squares}
-            rooms = dict.fromkeys(squares, self._series.room_log2)
+            series = self._series  # squares would arrive wrong beyond their room: they are converted twice, and compared
+            rooms = {"guard": GUARD_ROOM, **dict.fromkeys(series.squares, series.room_log2)}
+            rooms |= {name + WIDE: series.wide_log2 for name in series.squares}
+            counts = {"mean": d, "weight": Symmetric(d).entries, "cumulant": 1, **dict.fromkeys(rooms, 1)}
             return Stage("sums", encrypted=EncryptedSums(d, counts, rooms, products=True), stops=("interval",))
         if state.stage == "score":
             return Stage("score")
@@ -110,23 +126,31 @@ class EncryptedFit(HiddenFit):
         if state.stage == "final":
             return Stage("final", stops=("separated",), outputs=self.plan.outputs)
         r = self.model.rows_log2
-        contributed = (*one_shot.declared(self.model), declare_sum("zy", (d,), r), *self.family.declared(r))
-        return Stage("start", contributed, stops=("singular",))
+        contributed = (
+            *one_shot.declared(self.model),
+            leverage.declared(d, r),
+            declare_sum("zy", (d,), r),
+            *self.family.declared(r),
+        )
+        return Stage("start", contributed, stops=("refused", "singular"))
 
     # -- LOCAL and ROWS -----------------------------------------------------------------------------------------------------
 
     def local(self, rows: Rows, state: State) -> Statistics:
         """The sums of the start."""
-        return local_sums(self.model, self.family, *self._read(rows))
+        influential = Influential()
+        z, y = self._read(rows, influential)
+        found = {"influential": leverage.contributed(influential.total(self.model.size))}
+        return {**local_sums(self.model, self.family, z, y), **found}
 
-    def row_wise(self, rows: Rows, state: State, verbs: RowWise) -> dict[str, Weighted]:
-        """What a hospital adds up at the encrypted coefficients; at least one block, however few rows there are."""
+    def row_wise(self, rows: Rows, state: State, verbs: RowWise, least_rows: int = 1) -> dict[str, Weighted]:
+        """What a hospital adds up at the encrypted coefficients: as many blocks as `least_rows` ask for, however few it has."""
         z, y = self._read(rows)
-        d, block = self.model.size, verbs.block
-        parts = [z[i : i + block].T for i in range(0, max(len(z), 1), block)]
-        upper = Symmetric(d).rows_columns
+        block, starts = verbs.block, range(0, max(len(z), least_rows, 1), verbs.block)
+        parts = [z[i : i + block].T for i in starts]
+        upper = Symmetric(self.model.size).rows_columns
         ones = [np.ones((1, part.shape[1])) for part in parts]
-        responses = [y[None, i : i + block] for i in range(0, max(len(z), 1), block)]
+        responses = [y[None, i : i + block] for i in starts]
         wanted, sums = self._series, self.stage(state).encrypted
         assert sums is not None
         factors: dict[str, list[Any]] = {name: [] for name in sums.counts}
@@ -134,12 +158,14 @@ class EncryptedFit(HiddenFit):
             x = verbs.combine(part, wanted.limit)
             named = [name for name in factors if name in wanted.series]
             found = dict(zip(named, verbs.series(x, [wanted.series[name] for name in named]), strict=True))
+            found["guard"] = verbs.square(found["guard"])
             if "weight" in factors:
                 found["weight"] = verbs.variance(found["mean"]) if wanted.variance else found["mean"]
                 found |= {name: verbs.square(found[name]) for name in wanted.squares}
                 found.setdefault("cumulant", found["mean"])
-            for name, factor in found.items():
-                factors[name].append(verbs.kept(factor))
+            kept = {name: verbs.kept(factor) for name, factor in found.items()}
+            for name in factors:
+                factors[name].append(kept[name.removesuffix(WIDE)])
 
         def products(b: int, which: slice) -> np.ndarray:
             return np.asarray(parts[b][upper[0][which]] * parts[b][upper[1][which]])
@@ -151,7 +177,8 @@ class EncryptedFit(HiddenFit):
             "fall": lambda b, which: np.ldexp(responses[b] ** 2, -wanted.square_log2),
         }
         return {
-            name: Weighted(each, columns.get(name, lambda b, which: ones[b]), sums.counts[name]) for name, each in factors.items()
+            name: Weighted(each, columns.get(name.removesuffix(WIDE), lambda b, which: ones[b]), sums.counts[name])
+            for name, each in factors.items()
         }
 
     # -- JOINT ----------------------------------------------------------------------------------------------------------
@@ -181,26 +208,42 @@ class EncryptedFit(HiddenFit):
         told = {"n": totals["n"], **response_sums.told(mpc, self.family, totals, people.used(totals), r)}
         held = Held(start, mpc.reshape(totals["zy"], (d, 1)), score, totals["n"], told)
         gamma = mpc.truncate(mpc.reshape(start.gamma, (d,)), LARGE_FRAC - SMALL_FRAC)
-        return Step({"singular": start.singular}, hidden=(held, gamma, None))
+        refused = leverage.refusal(mpc, start.gram_inverse, totals["influential"], start.power, r, start.singular)
+        return Step({"refused": refused, "singular": start.singular}, hidden=(held, gamma, None))
 
     def _checked(self, mpc: Engine, held: Held, totals: Mapping[str, Secret]) -> tuple[dict[str, Secret], Secret]:
-        """The sums, bounded by what they can be where all predictors are in range, and 1 where they are not.
+        """The sums, and 1 where they are not what they can be with all predictors in range.
 
-        Every row has a term of at most 1, up to 2^-6 for noise and series; the guard's sum is counted against n itself.
+        Every row has a term of at most 1 in size, and one from 0 to 1 in the guard's sum: at most n, and a 64th and 2^-12 N more
+        for noise and series. `withheld`: 1 where a part of Pearson's chi-square is beyond its room.
         """
-        small = [name for name in sorted(totals) if name not in self._series.squares]
-        frac = totals["mean"].frac
-        most = (1 << frac) + (1 << frac - 6)
-        inside = mpc.in_range(replace(mpc.concat([totals[name] for name in small]), frac=0), most)
-        questions = [mpc.reshape(mpc.sum(inside) - inside.shape[0], (1,))]  # negative when one is outside
-        if "guard" in totals:
-            n = mpc.rescale_up(replace(mpc.reshape(held.n, (1,)), frac=self.model.rows_log2), frac)
-            room = replace(n, frac=0) + (1 << frac - NOISE_LOG2)
-            guard = replace(totals["guard"], frac=0)
-            questions += [room - guard, room + guard]
-        outside = any_of(mpc, [mpc.is_negative(mpc.concat(questions))])
-        kept = {name: mpc.bounded(totals[name], most, "`interval` opens before it is used") for name in small}
-        return {**totals, **kept}, mpc.reshape(outside, ())
+        small = [name for name in sorted(totals) if name in ("mean", "weight", "cumulant")]
+        flat, guard = mpc.concat([totals[name] for name in small]), totals["guard"]
+        most, noise = self._most(mpc, held.n, flat.frac), 1 << guard.frac - NOISE_LOG2
+        asked = [most - replace(flat, frac=0), most + replace(flat, frac=0)]
+        asked += [self._most(mpc, held.n, guard.frac) - replace(guard, frac=0), replace(guard, frac=0) + noise]
+        outside = mpc.reshape(any_of(mpc, [mpc.is_negative(mpc.concat(asked))]), ())
+        limit = (1 << flat.frac) + (1 << flat.frac - 5)
+        kept = {name: mpc.bounded(totals[name], limit, "`interval` opens before it is used") for name in small}
+        kept = {name: replace(each, proven=False) for name, each in {**totals, **kept}.items()}
+        if "weight" in totals:
+            kept["withheld"] = self._withheld(mpc, totals)
+        return kept, outside
+
+    def _most(self, mpc: Engine, n: Secret, frac: int) -> Secret:
+        """n (1 + 2^-6) / N + 2^-12 as an integer at this scale, (1,)."""
+        counted = mpc.shift_left(mpc.reshape(n, (1,)) * 65, frac - self.model.rows_log2 - 6)
+        return counted + (1 << frac - NOISE_LOG2)
+
+    def _withheld(self, mpc: Engine, totals: Mapping[str, Secret]) -> Secret:
+        """1 where a sum of squares differs from itself as converted with more room: by multiples of q where it overflowed."""
+        bits = self._series.wide_log2 - self._series.room_log2
+        apart = [
+            replace(totals[name], frac=0) - mpc.shift_left(replace(totals[name + WIDE], frac=0), bits)
+            for name in self._series.squares
+        ]
+        signs = [sign for each in apart for sign in (APART - each, APART + each)]
+        return mpc.reshape(any_of(mpc, [mpc.is_negative(mpc.concat(signs))]), ())
 
     def _means(self, mpc: Engine, held: Held, kept: Mapping[str, Secret]) -> tuple[Secret, Secret]:
         """Z'mean / 2^residual_log2: S / N, raw, and S P / N, (d, 1)."""
@@ -255,7 +298,7 @@ class EncryptedFit(HiddenFit):
         outputs = {
             "gamma": gamma,
             "fit": self._likelihood(mpc, held, at, gamma - mpc.rescale_up(at.gamma, LARGE_FRAC)),
-            "pearson": self._chi_square(mpc, held, at),
+            **self._chi_square(mpc, held, at),
             **held.told,
             **model.model_spread(mpc, self._without_epsilon(mpc, held, X)),
         }
@@ -286,14 +329,18 @@ class EncryptedFit(HiddenFit):
         one = replace(one, frac=one.frac - unit_log2)
         return mpc.rescale_up(one, LARGE_FRAC + self.model.rows_log2)
 
-    def _chi_square(self, mpc: Engine, held: Held, at: Evaluation) -> Secret:
-        """sum (y - mean)^2 / W / N, at gamma itself."""
+    def _chi_square(self, mpc: Engine, held: Held, at: Evaluation) -> dict[str, Secret]:
+        """sum (y - mean)^2 / W / N, at gamma itself; 0 where it is withheld."""
         squares = [self._total(mpc, at.kept[name], self._series.square_log2) for name in self._series.squares]
-        if len(squares) == 2:
-            return squares[0] + squares[1]
-        frac = LARGE_FRAC + self.model.rows_log2
-        responses = mpc.rescale_up(replace(held.told["total"], frac=self.model.rows_log2), frac)  # a count, as S / N
-        return squares[0] - mpc.shift_left(responses, 1) + self._total(mpc, at.kept["cumulant"], self._series.cumulant_log2)
+        if isinstance(self.family, Binomial):
+            total = squares[0] + squares[1]
+        else:
+            r = self.model.rows_log2
+            responses = mpc.rescale_up(replace(held.told["total"], frac=r), LARGE_FRAC + r)  # a count, as S / N
+            mean = self._total(mpc, at.kept["cumulant"], self._series.cumulant_log2)
+            total = squares[0] - mpc.shift_left(responses, 1) + mean
+        shown = mpc.mul(total, negation(mpc, at.kept["withheld"]), frac=total.frac)
+        return {"pearson": mpc.bounded(shown, total.bound, "it or 0"), WITHHELD.name: at.kept["withheld"]}
 
     # -- between the stages, and RESULT -----------------------------------------------------------------------------------
 
@@ -321,5 +368,7 @@ class EncryptedFit(HiddenFit):
         mean = float(opened.values["events" if isinstance(self.family, Binomial) else "total"]) / opened.n
         deviation = np.sqrt(mean * (1 - mean) if isinstance(self.family, Binomial) else mean)
         error = (self._series.error * np.sqrt(opened.n) + self._series.noise) / deviation
-        found = glm_result.make(self.model, self.family, opened, float(error))
-        return replace(found, iterations=(opened.stages - 2 - 2 * SCORES) // 2)
+        withheld = bool(opened.values.get(WITHHELD.name, False))
+        found = glm_result.make(self.model, self.family, opened, float(error), (NO_CHI_SQUARE,) if withheld else ())
+        found = replace(found, iterations=(opened.stages - 2 - 2 * SCORES) // 2)
+        return replace(found, pearson_chi2=float("nan")) if withheld else found

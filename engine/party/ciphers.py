@@ -7,6 +7,7 @@ hospital computes shows how many blocks of rows it has.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -28,7 +29,7 @@ from protocols.session import Session
 
 BOUND = 8 * GAMMA_LIMIT  # of a coefficient of the scaled columns
 TYPICAL = 64.0  # of a coefficient: what error estimates assume; a larger one is as much noisier
-AT_ONCE = 256  # sums that are converted together: 128 ciphertexts of half a MiB
+AT_ONCE = 128  # sums that are converted together: 64 ciphertexts of half a MiB, and several times that to convert them
 PRESET = N32768
 MASKS = "sums in the clear, modulo q"
 
@@ -46,18 +47,29 @@ class Ciphers:
         self._book: conversion.ShareBook | None = None
 
     def totals(
-        self, analysis: Any, sums: EncryptedSums, state: State, mpc: Engine | None, rows: Callable[[], Rows] | None
+        self,
+        analysis: Any,
+        sums: EncryptedSums,
+        state: State,
+        mpc: Engine | None,
+        rows: Callable[[], Rows] | None,
+        least_rows: int,
     ) -> dict[str, Secret]:
-        """By name, each S / N of shape (count,), at the compute parties. `rows`: the hospital's own, read afresh."""
+        """By name, each S / N of shape (count,), at the compute parties.
+
+        `rows`: the hospital's own, read afresh; it computes as many blocks as `least_rows` ask for, the rows of its whole table.
+        """
         session, plan = self._session, plan_of(sums, self._rows_log2, len(self._session.hospitals))
         joint = self._joint_keys(sums.numbers)
-        numbers = None if mpc is None else mpc.rescale_up(analysis.encrypts(state), NUMBERS_FRAC)
+        numbers = None if mpc is None else mpc.rescale_up(within(mpc, analysis.encrypts(state)), NUMBERS_FRAC)
         packed = conversion.to_ciphertext(session, joint, numbers, sums.numbers, NUMBERS_FRAC, BOUND, plan.level)
-        verbs, weighted = None, {}
+        verbs, weighted, digest = None, {}, b""
         if packed is not None and rows is not None:
+            digest = hashlib.sha256(packed.polynomials.data.cast("B")).digest()
             with self._alive():
                 verbs = EncryptedRows(plan, joint, conversion.spread(packed, sums.numbers, TYPICAL, joint))
-                weighted = analysis.row_wise(rows(), state, verbs)
+                weighted = analysis.row_wise(rows(), state, verbs, least_rows)
+                verbs = EncryptedRows(plan, joint, ())  # sums need the numbers no more, and these are large
         parts: dict[str, list[Secret]] = {name: [] for name in sums.counts}
         for name, which in chunks(sums.counts):
             mine, room = None, sums.rooms.get(name, 0)
@@ -66,7 +78,7 @@ class Ciphers:
                     mine = verbs.sums(weighted[name], which, room)
             count = which.stop - which.start
             scale = 2.0 ** plan.scale_bits(room)
-            found = conversion.to_shares(session, joint, self._book, mpc, mine, _pairs(count), scale, "complex")
+            found = conversion.to_shares(session, joint, self._book, mpc, mine, _pairs(count), scale, "complex", digest)
             if found is not None:
                 parts[name].append(found[:count])
         return {} if mpc is None else _named(mpc, parts, plan, sums.rooms)
@@ -78,6 +90,15 @@ class Ciphers:
             self._keys = keys.joint_keys(self._session, context, conversion.elements(numbers))
             self._book = None if self._keys.share is None else conversion.ShareBook(self._keys.share)
         return self._keys
+
+
+def within(mpc: Engine, numbers: Secret) -> Secret:
+    """The numbers where all are within BOUND, compared over the whole ring, else zeros: what follows opens them masked."""
+    limit = int(BOUND) << numbers.frac
+    inside = mpc.in_range(replace(numbers, frac=0), limit)
+    all_inside = 1 - mpc.less_than(mpc.sum(inside), inside.shape[0])
+    kept = mpc.mul(numbers, all_inside, frac=numbers.frac)
+    return mpc.bounded(kept, limit, "compared, or zero", checked=True)
 
 
 def chunks(counts: Mapping[str, int]) -> list[tuple[str, slice]]:

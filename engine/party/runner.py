@@ -79,6 +79,7 @@ class Outcome:
     opened: list[str] = field(default_factory=list)
     stages: int = 0
     data_error: UnseenError | None = None  # why this hospital's own data made the gate refuse; for its operator only
+    out_of_bounds: bool = False  # more than 5 % of this hospital's rows are, and it refuses; for its operator only
     lost_digest: bool = False  # this hospital lacks the digest of an earlier answer and refuses; for its operator only
     converted: int = 0  # sums that came out of ciphertexts
     local_seconds: float = 0.0
@@ -181,7 +182,7 @@ class _Run:
         mine = self._rows_declared(stage).get(self.session.me, ())
         try:
             with self.work.alive():
-                values = self._first_pass(state, comparisons) if first else dict(self.analysis.local(self._rows(), state))
+                values = self._first_pass(state, comparisons) if first else dict(self.analysis.local(self._again(), state))
                 values |= {each.name: padded(values[each.name], each) for each in mine}
             for each in (*declared, *mine):
                 sums.require_within(each, values[each.name])
@@ -196,9 +197,10 @@ class _Run:
 
     def _first_pass(self, state: State, comparisons: Sequence[Comparison | None]) -> dict[str, Any]:
         stream, counter = self._rows(), gate.Counter(self.plan)
-        values = dict(self.analysis.local(Rows(self._observed(counter.watch(stream)), stream.counts), state))
+        values = dict(self.analysis.local(Rows(self._observed(counter.watch(stream), self.digests), stream.counts), state))
         self.outcome.row_sets = {row_set.name: d.to_bytes() for row_set, d in zip(self.plan.row_sets, self.digests, strict=True)}
         counted = counter.values(stream.counts, self._differences(comparisons))
+        self.outcome.out_of_bounds = gate.too_many_out_of_bounds(stream.counts)
         counted["gate.counts"][gate.COUNTS.index("refusals")] += self.outcome.lost_digest
         return values | counted
 
@@ -206,12 +208,24 @@ class _Run:
         assert self.work.source is not None
         return self.work.source.rows(Query(self.plan.columns, self.plan.listwise, self.work.where))
 
-    def _observed(self, stream: Rows) -> Iterator[Batch]:
-        """The same stream, entered into the row sets' digests on its way."""
+    def _again(self) -> Rows:
+        """The rows of the first pass once more. Raises DataError, at the end of the stream, when they are others."""
+        stream = self._rows()
+
+        def compared() -> Iterator[Batch]:
+            digests = [RowSetDigest(self.work.digest_key) for _ in self.plan.row_sets]
+            yield from self._observed(stream, digests)
+            if [digest.to_bytes() for digest in digests] != [digest.to_bytes() for digest in self.digests]:
+                raise DataError("this hospital's data changed while they were read")
+
+        return Rows(compared(), stream.counts)
+
+    def _observed(self, stream: Rows, digests: Sequence[RowSetDigest]) -> Iterator[Batch]:
+        """The same stream, entered into digests of the row sets on its way."""
         column_sets = {row_set.columns for row_set in self.plan.row_sets}
         for batch in stream:
             known = {columns: batch.known(columns) for columns in column_sets}
-            for row_set, digest in zip(self.plan.row_sets, self.digests, strict=True):
+            for row_set, digest in zip(self.plan.row_sets, digests, strict=True):
                 chosen = known[row_set.columns]
                 if row_set.members is not None:
                     chosen = chosen & row_set.members(batch)
@@ -265,9 +279,13 @@ class _Run:
         """What hospitals add up on ciphertexts, by name, at the compute parties."""
         if stage.encrypted is None:
             return {}
-        rows = self._rows if self.session.holds_data else None
+        rows, declared = (self._again, self._band()) if self.session.holds_data else (None, 0)
         self.outcome.converted += sum(stage.encrypted.counts.values())
-        return self.ciphers.totals(self.analysis, stage.encrypted, state, self.mpc, rows)
+        return self.ciphers.totals(self.analysis, stage.encrypted, state, self.mpc, rows, declared)
+
+    def _band(self) -> int:
+        """The rows that the charter declares for this hospital's table."""
+        return self.plan.bands[self.session.hospitals.index(self.session.me)] if self.plan.bands else 0
 
     # -- openings -----------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import numpy as np
 
 import native
 from protocols import ring
+from protocols.errors import MisuseError
 from protocols.replicated.opening import BALANCED_FROM, open_masked
 from protocols.replicated.sharing import Shares
 from protocols.session import Session
@@ -23,7 +24,7 @@ def integer_share(session: Session, x: Shares, bound: int) -> np.ndarray:
     """My of three integers that add up to each z, |z| <= bound: Python integers, (n,). x: (n, limbs), n < BALANCED_FROM."""
     *_, limbs = x.own.shape
     if len(x.own) >= BALANCED_FROM:
-        raise ValueError("integer shares are for few numbers")
+        raise MisuseError("integer shares are for few numbers; convert them in several calls")
     opened, mask = open_masked(session, x.own, bound)
     mine: np.ndarray = -native.to_ints(mask.own, signed=False)
     if session.me == 0:  # component 0 opened to parties 0 and 2; the addend is entered once

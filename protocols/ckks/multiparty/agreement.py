@@ -3,7 +3,8 @@
 Commit and reveal (Blum, CRYPTO 1981): everybody publishes SHA-256(session, who, nonce), then the nonce; the seed hashes all
 of them, so it is uniform to whoever contributed one honest nonce, and nobody can choose a common random polynomial after
 having seen the others'. A seed is expanded under labels: HKDF-SHA256 (RFC 5869) to AES-128 keys in counter mode.
-Adversary: any number of semi-honest members; a member that reveals something else is caught. Leaks nothing; the seed is
+Adversary: any number of semi-honest members; a member that reveals something else than it committed to is caught here, one
+that deals differently to different members when what was made of the seed is compared. Leaks nothing; the seed is
 public to the members. Two rounds of 32 bytes to each other member; comparing costs one more.
 """
 

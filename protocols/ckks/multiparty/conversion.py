@@ -19,8 +19,9 @@ into three integers with the same sum (replicated/integers.py) and encrypt one e
 `spread` takes it apart into ciphertexts of one number in every slot each.
 
 Adversary: semi-honest. One compute party, or all hospitals but one that do not compute: nothing. Compute parties that
-collude: the numbers converted, which are totals over hospitals, with their noise; h_i + M_i of one hospital stays hidden behind
-the pairwise masks, and were it known it would be one more Ring-LWE sample of s_i, because of e_i.
+collude: the numbers converted, which are totals over hospitals, with their noise, and how many hospitals' numbers exceed
+their h_i; what h_i + M_i is of one hospital stays behind the pairwise masks, and were it known it would be one more Ring-LWE
+sample of s_i, because of e_i.
 Rounds: 4 and a batch of comparisons; 2. Bytes a hospital: n packed polynomials of one limb to each other hospital, 8 n or 16 n to
 each compute party, a contribution of n or 2 n numbers; a compute party: one ciphertext to each other hospital.
 Sources: Mouchet et al., eprint 2020/304, protocol 4 (E2S, S2E), with masks uniform modulo q instead of bounded ones; expansion by
@@ -69,24 +70,29 @@ class ShareBook:
 
     key: SecretKey
     converted: int = 0
-    _made: dict[bytes, tuple[Residues, Residues]] = field(default_factory=dict)
-    _entries: dict[bytes, bytes] = field(default_factory=dict)
+    _made: dict[bytes, tuple[bytes, Residues, Residues]] = field(default_factory=dict)
 
     def share(self, c1: Words, c0: Residues, which: Coefficients, randomness: PrfStream) -> tuple[Residues, Residues]:
-        """(h, M), the published share and its mask, each (n,), of these joint c_1 (n, N); c0: own coefficients, (n,).
+        """(h, M), the published shares and their masks, each (n k,), of the joint c_1 (n, N); c0: own coefficients, k for each.
 
-        The same bytes for the same c_1. Raises SecurityBudgetExceeded; MisuseError when another c_0 comes with a known c_1.
+        The same bytes for the same c_1, whatever its neighbours are. Raises SecurityBudgetExceeded; MisuseError when another c_0,
+        or other coefficients, are asked for of a known c_1.
         """
-        name, entry = (hashlib.sha256(a.data.cast("B")).digest() for a in (c1, c0))
-        if name not in self._made:
-            self.converted += len(c0)
+        own = c0.reshape(len(c1), -1)
+        names = [hashlib.sha256(row.data.cast("B")).digest() for row in c1]
+        asked = [hashlib.sha256(which.encode() + row.tobytes()).digest() for row in own]
+        new = [i for i, name in enumerate(names) if name not in self._made and name not in names[:i]]
+        if new:
+            self.converted += own[new].size
             if self.converted > MOST_CONVERSIONS:
                 raise SecurityBudgetExceeded("too many conversions under one key: ask for fewer columns")
-            self._made[name] = _masked_share(self.key, c1, c0, which, randomness)
-            self._entries[name] = entry
-        elif self._entries[name] != entry:
+            made = _masked_share(self.key, c1[new], np.ascontiguousarray(own[new]).reshape(-1), which, randomness)
+            h, masks = (each.reshape(len(new), -1) for each in made)
+            self._made |= {names[i]: (asked[i], h[place], masks[place]) for place, i in enumerate(new)}
+        found = [self._made[name] for name in names]
+        if any(entry != now for (entry, _, _), now in zip(found, asked, strict=True)):
             raise MisuseError("a second share of one ciphertext would be published; start another session, with other keys")
-        return self._made[name]
+        return np.concatenate([h for _, h, _ in found]), np.concatenate([mask for _, _, mask in found])
 
 
 def _masked_share(
@@ -95,7 +101,7 @@ def _masked_share(
     """h = c_1 s_i + c_(0,i) + e_i - M_i modulo q, and M_i."""
     basis = key.context.levels[0]
     q = np.uint64(basis.primes[0])
-    inner = coefficients(np.stack([rns.mul(each[None], key.polynomial[:1], basis)[0] for each in c1]), which, basis)
+    inner = coefficients(rns.mul(c1[:, None], key.polynomial[:1], basis)[:, 0], which, basis)
     mask, noise = _uniform(randomness, basis, len(inner)), _noise(randomness, basis, len(inner))
     for term in (c0, noise, q - mask):
         inner = _below(inner + term, q)
@@ -152,19 +158,22 @@ def to_shares(
     count: int,
     scale: float,
     which: Coefficients = "constant",
+    also: bytes = b"",
 ) -> Secret | None:
     """Shares, integers with frac 0, of the sum over hospitals of `count` ciphertexts (1 for `which` = "all"), times `scale`.
 
     Run by all members; hospitals bring `mine`, at level 0, and their book; compute parties their engine, and get the Secret of
-    shape (count,), (2 count,) or (N,), bounded by q / 2.
+    shape (count,), (2 count,) or (N,), bounded by q / 2. `also`: what hospitals compare together with the joint ciphertexts.
     """
     basis, numbers = keys.context.levels[0], {"constant": count, "complex": 2 * count, "all": keys.context.degree}[which]
     q, hospitals = basis.primes[0], len(session.hospitals)
     published = masks = None
     if mine is not None and book is not None:
+        if book.key is not keys.share:
+            raise KeyMismatch("a share book of another key: each key has its own")
         polynomials = _hidden(session, keys.public, mine, count, scale)
         c1 = _joint(session, np.ascontiguousarray(polynomials[:, 1]), basis)
-        require_same(session, c1, among=session.hospitals)
+        require_same(session, also, c1, among=session.hospitals)
         c0 = coefficients(np.ascontiguousarray(polynomials[:, 0]), which, basis)
         published, masks = book.share(c1, c0, which, _fresh(session))
     else:

@@ -5,8 +5,9 @@
     for each digit d               r_i = s_i h + (u_i - s_i) k + e_i''                       (r, k): r + k s = P g_d s^2 + noise
     Galois key of g  a_gd common   c_i = -a_gd s_i + P g_d s_i(X^g) + e_i                    (c, a_gd)
 
-Common polynomials come from a seed that all members made together (agreement.py), all of it anew for each session: keys are never
-stored, never used twice, and a retry is another session with other keys. All members compare what they received before use.
+Common polynomials come from a seed that all members made together (agreement.py), all of it anew for each session: keys are
+never stored, never used twice, and a retry is another session with other keys. All members compare what they received, and
+what they made of the seed, before use.
 Adversary: semi-honest; all hospitals but one, with any compute parties, learn nothing of the last one's share (Ring-LWE). A
 share or a sum that differs between members ends the session. Leaks nothing else.
 Rounds: 2 for the seed, 2 for each of two sums, 1 to compare. Bytes a hospital: about 2 (H - 1) / H polynomials of QP for each of
@@ -93,7 +94,7 @@ def joint_keys(session: Session, context: Context, elements: Sequence[int] = ())
     if share is not None and randomness is not None and ephemeral is not None:
         mine = _second(share, ephemeral, h, k, randomness)
     second = joint_sum(session, SECOND, mine, basis, digits)
-    require_same(session, first, second)
+    require_same(session, common.key_id, first, second)
     return _assembled(session, context, common, share, b[0], np.stack([second, k], axis=1), turned)
 
 

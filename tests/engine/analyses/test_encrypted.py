@@ -5,6 +5,7 @@ What ciphertexts add, noise, is in tests/conformance and tests/protocols/ckks/mu
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -13,16 +14,19 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from engine.analyses import encrypted_families
+from engine.analyses import encrypted_families, glm_encrypted
 from engine.analyses.base import STOPS
 from engine.analyses.encrypted_families import GUARD, encrypted
 from engine.analyses.families import Binomial, Poisson
 from engine.analyses.glm_encrypted import EncryptedFit
+from engine.data.frame_source import FrameSource
+from engine.data.rows import Query, Rows
 from engine.dictionary import Dictionary
-from engine.dry_run import plan_ranges
-from engine.errors import NotEstimable, SpecError
+from engine.dry_run import plan_ranges, run_in_clear
+from engine.errors import NotEstimable, RefusedByDisclosureRules, SpecError
+from protocols.plaintext import Plaintext
 from protocols.rowwise import ClearRows
-from tests.engine.analyses.studies import analysis_of, ask, largest, split
+from tests.engine.analyses.studies import LOOSE, analysis_of, ask, largest, split
 
 DICTIONARY = {
     "columns": {
@@ -81,11 +85,75 @@ def test_separated_data_end_with_a_declared_flag() -> None:
     assert str(caught.value) in (STOPS["interval"], STOPS["separated"])
 
 
+def checked_at(eta: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether `interval` opens at the first gradient, for rows with these linear predictors."""
+    frame = pd.DataFrame(
+        {"y": np.resize([0.0, 1.0], len(eta)), "k": 0, "x": eta / 16, "z": np.resize([0.1, -0.2, 0.3], len(eta))}
+    )
+    dictionary = Dictionary.parse(DICTIONARY)
+    analysis = analysis_of(dictionary, "logit", 17, formula="y ~ 0 + x + z", engine="ckks")
+    scale = analysis.model.design.matrix(next(iter(rows_of(frame.iloc[-1:], dictionary, analysis))))[0]
+    wanted = np.array([eta[-1] / scale[0], 0.0])
+    monkeypatch.setattr(EncryptedFit, "encrypts", lambda self, state: state.hidden[1].engine.constant(wanted, frac=28))
+    try:
+        run_in_clear(analysis, [FrameSource(part, dictionary) for part in split(frame)], LOOSE)
+    except NotEstimable as stopped:
+        return str(stopped) == STOPS["interval"]
+    except RefusedByDisclosureRules:
+        pytest.fail("the rows were refused")
+    return False
+
+
+def rows_of(frame: pd.DataFrame, dictionary: Dictionary, analysis: Any) -> Rows:
+    return FrameSource(frame, dictionary).rows(Query(analysis.plan.columns, analysis.plan.listwise))
+
+
+@pytest.mark.parametrize("beyond", [1.01, 1.02, 1.025, 1.03, 1.035, 1.04, 1.05, 1.06, 1.1, 1.5, 2.5, 3.9])
+def test_one_predictor_beyond_the_interval_among_many_ends_the_fit(beyond: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    eta = np.append(np.random.default_rng(1).normal(0, 1.5, 50_000).clip(-8, 8), 16 * beyond)
+    assert checked_at(eta, monkeypatch)
+
+
+def test_predictors_inside_the_interval_do_not_end_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    eta = np.append(np.random.default_rng(1).uniform(-16, 16, 50_000), 15.99)
+    assert not checked_at(eta, monkeypatch)
+
+
 def test_predictors_a_little_beyond_the_interval_end_the_fit() -> None:
     """The other sums are in range then: a series of degree 63 is only slowly wrong. The guard's sum alone shows it."""
     with pytest.raises(NotEstimable) as caught:
         fit(made(6000, slope=3.9, intercept=0.0))
     assert str(caught.value) == STOPS["interval"]
+
+
+def test_no_mask_relies_on_what_follows_from_ciphertexts() -> None:
+    """Not even where the premise of the inverse fails: nothing derived from a converted sum counts as proven."""
+    analysis = analysis_of(Dictionary.parse(DICTIONARY), "logit", formula="y ~ x + z", engine="ckks")
+    mpc = Plaintext()
+    totals = {
+        name: mpc.constant(np.zeros(count), frac=40)
+        for name, count in {"mean": 3, "weight": 6, "cumulant": 1, "guard": 1}.items()
+    }
+    totals |= {name: mpc.constant(np.zeros(1), frac=40) for name in ("rise", "fall", "rise wide", "fall wide")}
+    held = replace_held(mpc)
+    kept, _ = analysis._checked(mpc, held, totals)
+    assert not any(each.proven for name, each in kept.items() if name != "withheld")
+
+
+def replace_held(mpc: Plaintext) -> Any:
+    return type("Held", (), {"n": mpc.constant(np.int64(100), frac=0)})()
+
+
+def test_a_chi_square_beyond_its_room_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its room it would arrive wrong, even negative. With 2^16 rows to come and room for a few, 3000 rows are too many."""
+    frame = made(3000, slope=0.5)
+    assert fit(frame).pearson_chi2 == pytest.approx(reference(frame).pearson_chi2, rel=1e-4)
+    narrow = replace(encrypted(Binomial()), room_log2=-14)
+    monkeypatch.setattr(glm_encrypted, "encrypted", lambda family: narrow)
+    found = fit(frame)
+    assert math.isnan(found.pearson_chi2)
+    assert found.warnings == (glm_encrypted.NO_CHI_SQUARE,)
+    assert largest((found.params["x"] - reference(frame).params["x"]) / reference(frame).bse["x"]) < 1e-3
 
 
 def test_series_are_within_their_stated_errors_and_bounds() -> None:
@@ -121,15 +189,13 @@ def test_hospitals_without_rows_compute_as_many_sums_as_others() -> None:
         pass
 
     def shapes(frame: pd.DataFrame) -> dict[str, int]:
-        from engine.data.frame_source import FrameSource
-        from engine.data.rows import Query
-
-        rows = FrameSource(frame, Dictionary.parse(DICTIONARY)).rows(Query(analysis.plan.columns, analysis.plan.listwise))
+        rows = rows_of(frame, Dictionary.parse(DICTIONARY), analysis)
         verbs = Nothing(np.zeros(3), 16384)
         found = analysis.row_wise(rows, state, verbs)
         return {name: len(verbs.sums(each, slice(0, each.count))) for name, each in found.items()}
 
-    assert shapes(made(0)) == shapes(made(40)) == {"mean": 3, "weight": 6, "cumulant": 1, "guard": 1, "rise": 1, "fall": 1}
+    once = dict.fromkeys(("cumulant", "guard", "rise", "fall", "rise wide", "fall wide"), 1)
+    assert shapes(made(0)) == shapes(made(40)) == {"mean": 3, "weight": 6, **once}
 
 
 def test_robust_covariances_need_another_engine() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from engine.analyses import Ask, Limits, build
@@ -89,3 +90,31 @@ def test_shared_rows_are_refused_by_the_same_messages_whatever_failed(where: str
     assert [outcome.stop for outcome in found + likewise] == ["refused"] * 6
     for one, other in zip(found, likewise, strict=True):
         assert (one.opened, one.meter.frames, one.meter.bytes_sent) == (other.opened, other.meter.frames, other.meter.bytes_sent)
+
+
+class Growing(FrameSource):
+    """Nine people come in between the first pass over the rows, whose counts the rules have seen, and the next."""
+
+    def __init__(self, frame: pd.DataFrame, dictionary: Dictionary) -> None:
+        super().__init__(frame, dictionary)
+        self._later, self._passes = FrameSource(pd.concat([frame, frame.iloc[:9]], ignore_index=True), dictionary), 0
+
+    def rows(self, query: Query) -> Rows:
+        self._passes += 1
+        return super().rows(query) if self._passes == 1 else self._later.rows(query)
+
+
+def test_rows_that_change_after_the_rules_have_seen_them_end_the_job() -> None:
+    data = datasets.load("indo_rct")
+    dictionary = Dictionary.parse(data.dictionary)
+
+    def fit(kind: type[FrameSource]) -> list[Outcome]:
+        kinds = (kind, FrameSource, FrameSource)
+        sources = [type_(frame, dictionary) for type_, frame in zip(kinds, data.frames().values(), strict=True)]
+        asked = Ask("logit", formula="pep_out ~ indo + age", disclosure="steps")
+        work = Work(build(asked, dictionary, Limits(10, (512,) * 3)), GatePolicy(), steps=True, digest_key=bytes(16))
+        return simulate(3, range(3), lambda session: runner.run(session, replace(work, source=sources[session.me])))
+
+    assert [outcome.stop for outcome in fit(FrameSource)] == [None] * 3
+    with pytest.raises(DataError, match="changed while"):
+        fit(Growing)

@@ -16,6 +16,7 @@ from protocols.ckks.ciphertext import Ciphertext
 from protocols.ckks.context import context_of
 from protocols.ckks.encoder import encode
 from protocols.ckks.encryption import encrypt
+from protocols.ckks.keys import PublicKey, noise_polynomial
 from protocols.ckks.multiparty import conversion
 from protocols.ckks.multiparty.conversion import ShareBook, elements, spread, to_ciphertext, to_shares
 from protocols.ckks.multiparty.keys import JointKeys, joint_keys
@@ -141,20 +142,42 @@ def columns_times(session: Session, keys: JointKeys) -> list[Ciphertext]:
 def column_read(converted: Converted) -> bool:
     """Whether dividing what hospital 2 sent to hospital 0 by the public ciphertext gives hospital 2's column.
 
-    A rescale rounds c_1 p / q_1 to the nearest: whoever guesses the column right finds c_1' q_1 - c_1 p small.
+    Whoever guesses the column right finds c_1 p / q_1 near what was sent: it is noise alone, or nothing, that stands between.
     """
     everybodys = encrypt(encode(CONTEXT, np.full(CONTEXT.slots, 0.3), level=1), converted.keys[0].public, PrfStream(bytes(16)))
     plain = encode(CONTEXT, vectors(2, 1)[0], level=1, scale=SCALE * CONTEXT.preset.primes[1] / everybodys.scale)
     guessed = rescale(multiply_plain(everybodys, plain)).polynomials[1, :1]
     frame = next(f for f in converted.views[0] if f.kind == conversion.SUMMED and f.sender == 2)
     sent = conversion.unpacked(frame.payload, BASIS, range(1), 1)[0]
-    return bool(np.array_equal(sent, guessed))
+    apart = rns.inverse(rns.sub(sent, guessed, BASIS), BASIS)[0].astype(object)
+    return bool(max(min(a, Q - a) for a in apart) < 2**20)
 
 
-def test_no_division_reads_a_column_because_of_the_encryption_of_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing(key: PublicKey, level: int, randomness: PrfStream) -> np.ndarray:
+    return np.zeros((2, level + 1, CONTEXT.degree), np.uint64)
+
+
+def noise_alone(key: PublicKey, level: int, randomness: PrfStream) -> np.ndarray:
+    return np.stack([noise_polynomial(randomness, CONTEXT.levels[level]) for _ in range(2)])
+
+
+@pytest.mark.parametrize("instead", [nothing, noise_alone])
+def test_no_division_reads_a_column_because_of_the_encryption_of_zero(monkeypatch: pytest.MonkeyPatch, instead: Any) -> None:
+    """Noise alone is no encryption of zero."""
     assert not column_read(convert(columns_times, 1))
-    monkeypatch.setattr(conversion, "zero_polynomials", lambda key, level, _: np.zeros((2, level + 1, CONTEXT.degree), np.uint64))
+    monkeypatch.setattr(conversion, "zero_polynomials", instead)
     assert column_read(convert(columns_times, 1))
+
+
+def test_every_ciphertext_has_an_encryption_of_zero_of_its_own() -> None:
+    """With one for all of a batch, differences of products would show differences of columns."""
+    found = convert(lambda session, keys: columns_times(session, keys) * 2, 2)
+    frame = next(f for f in found.views[0] if f.kind == conversion.SUMMED and f.sender == 2)
+    one, other = conversion.unpacked(frame.payload, BASIS, range(1), 2)
+    apart = rns.inverse(rns.sub(one, other, BASIS), BASIS)[0].astype(float) / Q
+    counts, _ = np.histogram(apart, 64, (0, 1))
+    expected = CONTEXT.degree / 64
+    assert ((counts - expected) ** 2 / expected).sum() < 63 + 6 * np.sqrt(2 * 63)
 
 
 def crafted(session: Session, keys: JointKeys) -> list[Ciphertext]:
@@ -228,18 +251,64 @@ def test_a_share_is_made_once_and_sent_again_byte_for_byte() -> None:
     assert np.mean(np.abs(errors.mean(axis=0)) < 0.5) > 0.95
 
 
+def test_every_coefficient_has_a_mask_of_its_own() -> None:
+    book, randomness = book_of(convert(means, 3)), PrfStream(bytes(range(16)))
+    c1 = np.random.default_rng(2).integers(0, Q, (6, CONTEXT.degree), dtype=np.uint64)
+    _, masks = book.share(c1, np.zeros(6, np.uint64), "constant", randomness)
+    assert len(set(masks.tolist())) == 6
+
+
+def test_a_share_is_made_once_whatever_its_neighbours_are() -> None:
+    """Row by row: else any other neighbour would give the same ciphertext a second share, with fresh noise."""
+    book, randomness = book_of(convert(means, 3)), PrfStream(bytes(range(16)))
+    rows = np.random.default_rng(3).integers(0, Q, (4, CONTEXT.degree), dtype=np.uint64)
+    zeros = np.zeros(2, np.uint64)
+    first, _ = book.share(rows[[0, 1]], zeros, "constant", randomness)
+    second, _ = book.share(rows[[2, 0]], zeros, "constant", randomness)
+    twice, _ = book.share(rows[[3, 3]], zeros, "constant", randomness)
+    assert first[0] == second[1]
+    assert twice[0] == twice[1]
+    assert book.converted == 4
+
+
 def test_another_entry_under_a_known_ciphertext_is_refused() -> None:
     book, randomness = book_of(convert(means, 3)), PrfStream(bytes(16))
     c1 = np.ones((1, CONTEXT.degree), np.uint64)
     book.share(c1, np.zeros(1, np.uint64), "constant", randomness)
     with pytest.raises(MisuseError, match="second share"):
         book.share(c1, np.ones(1, np.uint64), "constant", randomness)
+    with pytest.raises(MisuseError, match="second share"):
+        book.share(c1, np.zeros(2, np.uint64), "complex", randomness)
+
+
+def test_a_book_belongs_to_its_key() -> None:
+    other = book_of(convert(means, 3, seed="other"))
+
+    def program(session: Session) -> None:
+        keys = joint_keys(session, CONTEXT)
+        to_shares(session, keys, other, None, means(session, keys), 3, SCALE)
+
+    with pytest.raises(KeyMismatch, match="book"):
+        Simulation(3, (0, 1, 2)).run(program)
 
 
 def test_conversions_are_counted_for_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversion, "MOST_CONVERSIONS", 2)
+    monkeypatch.setattr(conversion, "MOST_CONVERSIONS", 5)
+    book, randomness = book_of(convert(means, 3)), PrfStream(bytes(16))
+    rows = np.random.default_rng(4).integers(0, Q, (6, CONTEXT.degree), dtype=np.uint64)
+    book.share(rows[:3], np.zeros(3, np.uint64), "constant", randomness)
     with pytest.raises(SecurityBudgetExceeded, match="conversions"):
-        convert(means, 3)
+        book.share(rows[3:], np.zeros(3, np.uint64), "constant", randomness)
+
+
+def test_different_encrypted_numbers_at_two_hospitals_end_the_session() -> None:
+    def program(session: Session) -> None:
+        keys = joint_keys(session, CONTEXT)
+        mpc, book = Replicated(session), ShareBook(keys.share)  # type: ignore[arg-type]
+        to_shares(session, keys, book, mpc, means(session, keys), 3, SCALE, "constant", b"other" if session.me == 2 else b"same")
+
+    with pytest.raises(PeerMisbehaved, match="differed"):
+        Simulation(3, (0, 1, 2)).run(program)
 
 
 def test_two_ciphertexts_to_two_peers_end_the_session() -> None:

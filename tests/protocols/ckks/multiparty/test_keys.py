@@ -12,6 +12,7 @@ from protocols.ckks.context import Context, context_of
 from protocols.ckks.encoder import decode, encode
 from protocols.ckks.encryption import decrypt, encrypt
 from protocols.ckks.keys import SecretKey
+from protocols.ckks.multiparty.agreement import COMMIT, REVEAL, _commitment
 from protocols.ckks.multiparty.gather import joint_sum
 from protocols.ckks.multiparty.keys import FIRST, SECOND, JointKeys, joint_keys
 from protocols.ckks.parameters import N8192
@@ -100,6 +101,26 @@ def test_a_sum_that_differs_between_two_peers_ends_the_session(kind: str) -> Non
 
     with pytest.raises(PeerMisbehaved, match="joint keys"):
         Simulation(MEMBERS, HOSPITALS, tamper=tamper).run(make)
+
+
+def test_nonces_that_differ_between_peers_end_the_session() -> None:
+    """A member that commits and reveals one nonce to some and another to others: their seeds differ, and so do key names."""
+
+    def tamper(frame: Frame, receiver: int) -> Frame:
+        if frame.sender != 4 or receiver != 3 or frame.kind not in (COMMIT, REVEAL):
+            return frame
+        nonce = bytes(32)
+        payload = nonce if frame.kind == REVEAL else _commitment(session_of[0], 4, nonce)
+        return replace(frame, payload=np.frombuffer(payload, np.uint8))
+
+    session_of: list[Session] = []
+
+    def program(session: Session) -> JointKeys:
+        session_of.append(session)
+        return make(session)
+
+    with pytest.raises(PeerMisbehaved, match="joint keys"):
+        Simulation(MEMBERS, HOSPITALS, tamper=tamper).run(program)
 
 
 def test_a_residue_beyond_its_prime_is_refused() -> None:

@@ -8,6 +8,7 @@ import pytest
 import native
 from protocols.ckks.multiparty.unwrap import centred
 from protocols.engine import LARGE, Declared, Engine, Secret
+from protocols.errors import MisuseError
 from protocols.replicated.engine import Replicated
 from protocols.replicated.integers import integer_share
 from protocols.session import Session
@@ -73,5 +74,5 @@ def test_integer_shares_are_for_few_numbers() -> None:
         mpc = Replicated(session)
         integer_share(session, mpc.constant(np.zeros(1 << 14, np.int64), limbs=LARGE, frac=0).data, 1)
 
-    with pytest.raises(ValueError, match="few"):
+    with pytest.raises(MisuseError, match="few"):
         Simulation().run(program)
