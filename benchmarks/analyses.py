@@ -7,6 +7,7 @@ rounds, bytes   of the compute party with most, from the signed receipts; bytes_
                 other parties: TLS, gRPC, heartbeats and the agreement on the job and its keys included
 peak_rss        the largest VmHWM of a daemon during the question, in MiB
 cpu_seconds     of all daemons together
+converted       under `ckks`: sums that came out of ciphertexts, two of each; `level` is that of the encrypted coefficients
 
 Framing adds less than 1 % to large messages, about 160 bytes to each small one, and agreeing on a job some kilobytes: bytes_os
 and bytes_sent agree within 10 % from about half a megabyte on, and `os_ratio` says how well for each row.
@@ -31,7 +32,9 @@ from benchmarks.network import DistantSandbox
 from benchmarks.peers import Peer, Skipped
 from benchmarks.questions import MODES, QUESTIONS, RESULT, Pooled, error
 from benchmarks.table import Row
+from engine.analyses.base import EncryptedSums
 from engine.dictionary import Dictionary
+from engine.party.ciphers import plan_of
 from engine.receipt import Receipt
 from engine.sandbox_files import Choices
 from engine.wire.v1.jobs_pb2 import Release
@@ -39,6 +42,7 @@ from native.errors import UnseenError
 
 PEERS_WORK = {"logit": "newton"}  # what a peer runs beside a question
 DEADLINE = 120.0
+ROWS_LOG2 = 24  # of a study, which decides no level
 TWO_JOBS = "two jobs"
 
 __all__ = ["MODES", "QUESTIONS", "Setting", "measure", "two_jobs"]
@@ -151,7 +155,16 @@ def _once(setting: Setting, sandbox: DistantSandbox, study: Any, name: str, mode
         leakage_log2=most.leakage_log2,
         rtt_ms=setting.rtt_ms,
         prevalence=setting.prevalence,
+        **_encrypted(most, setting),
     )
+
+
+def _encrypted(receipt: Receipt, setting: Setting) -> Row:
+    """What only rows of fits on ciphertexts have."""
+    if not receipt.converted:
+        return {}
+    sums = EncryptedSums(setting.columns + 1, {}, products=True)
+    return {"converted": receipt.converted, "level": plan_of(sums, ROWS_LOG2, setting.parties).level}
 
 
 def two_jobs(setting: Setting, question: str = "ols", mode: str = RESULT, repeat: int = 3) -> Iterator[Row]:

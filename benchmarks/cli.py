@@ -157,6 +157,23 @@ def analyses(
 
 
 @app.command()
+def joint(
+    parties: Annotated[list[int] | None, typer.Option(min=3, help="Hospitals; may be given several times. 3 and 10.")] = None,
+    columns: Annotated[int, typer.Option(min=1, help="Predictors.")] = 20,
+    mode: Annotated[str, typer.Option(help="grpc: a process for each, mutual TLS; in-memory: threads, queues.")] = "grpc",
+    rtt: Rtt = 0.0,
+    repeat: Repeat = 3,
+    as_json: Json = False,
+) -> None:
+    """Joint keys of the engine ckks, conversions to shares, and what travels in a step of a fit."""
+    from benchmarks import joint as bench
+    from benchmarks import table
+
+    _known([mode], bench.MODES, "--mode")
+    table.show(bench.measure(parties or [3, 10], columns, mode, rtt, repeat), as_json)
+
+
+@app.command()
 def transport(
     rounds: Annotated[int, typer.Option(min=3, help="Repetitions; a hundredth of them for the throughput.")] = 1000,
     rtt: Rtt = 0.0,
@@ -190,6 +207,7 @@ def growth(
     mode: Annotated[list[str] | None, typer.Option(help="result, steps: of logit and poisson; both by default.")] = None,
     rows: Annotated[int, typer.Option(help="Rows of the points that vary something else.")] = 10_000,
     columns: Annotated[int, typer.Option(help="Predictors of the points that vary something else.")] = 20,
+    engine: Annotated[str, typer.Option(help="How shares are made and computed on.")] = "replicated",
     budget: Annotated[float, typer.Option(help="Seconds; points that would begin later are listed as skipped.")] = 900.0,
     as_json: Json = False,
 ) -> None:
@@ -202,7 +220,7 @@ def growth(
     _known(question, QUESTIONS, "--question")
     _known(mode, MODES, "--mode")
     middle = {"n": rows, "d": columns}
-    found = bench.measure(axis or tuple(bench.AXES), question or ("ols", "logit"), mode or MODES, budget, middle)
+    found = bench.measure(axis or tuple(bench.AXES), question or ("ols", "logit"), mode or MODES, budget, middle, engine=engine)
     shown = found if as_json else ({name: row.get(name) for name in bench.SHOWN} for row in found)
     table.show(shown, as_json, markdown=True)
 

@@ -4,7 +4,7 @@ Each point is a study of its own across real daemons. `bound_by` says what most 
     rounds    messages under way: rounds x (a round of 1 KiB, measured here beforehand without delay, + half the round trip)
     local     hospitals reading their own rows, and everything else before the contributions
     bytes     moving them: TLS and gRPC take about 1.4 CPU seconds a GiB, for every byte of every party
-    compute   arithmetic on shares: what is left of the JOINT stage
+    compute   what is left of the JOINT stage: arithmetic on shares, and under the engine `ckks` mostly hospitals' on ciphertexts
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ AXES: dict[str, tuple[int, ...]] = {
     "rtt": (0, 10, 40, 100),
 }
 MIDDLE = {"n": 10_000, "d": 20, "parties": 3, "rtt": 0}
+ENCRYPTED = {**AXES, "n": AXES["n"][1:], "d": (5, 20, 50), "parties": (3, 5, 10)}
+"""Sizes of the engine `ckks`, where hospitals compute on their own rows and share none."""
 MOST_SHARED = 4_000_000  # numbers in shared rows: beyond, three daemons on one machine need too much memory
 CPU_SECONDS_PER_BYTE = 1.4 / (1 << 30)
 PROBE = 100  # rounds
@@ -43,6 +45,8 @@ SHOWN = (
     "bytes_sent",
     "peak_rss",
     "error_se",
+    "converted",
+    "level",
     "bound_by",
     "note",
 )
@@ -56,6 +60,7 @@ def measure(
     budget: float = 900.0,
     middle: dict[str, int] | None = None,
     values: dict[str, tuple[int, ...]] | None = None,
+    engine: str = "replicated",
 ) -> Iterator[Row]:
     """Every point of every axis, small ones first. Each axis has its share of `budget` seconds; the points that would begin later
     are listed as skipped.
@@ -67,30 +72,30 @@ def measure(
     for place, axis in enumerate(axes):
         now = time.monotonic()
         share = now + (end - now) / (len(axes) - place)  # what one axis leaves is for those that follow
-        for value in {**AXES, **(values or {})}[axis]:
+        for value in {**(ENCRYPTED if engine == "ckks" else AXES), **(values or {})}[axis]:
             at = {**MIDDLE, **(middle or {}), axis: value}
-            for row in _point(at, questions, modes, share):
+            for row in _point(at, questions, modes, share, engine):
                 yield {"axis": axis, **row, "bound_by": _bound(row, probe["seconds"], at)}
 
 
-def _point(at: dict[str, int], questions: Sequence[str], modes: Sequence[str], end: float) -> Iterator[Row]:
+def _point(at: dict[str, int], questions: Sequence[str], modes: Sequence[str], end: float, engine: str) -> Iterator[Row]:
     """One study, while there is time."""
     asked = [(name, mode) for name in questions for mode in (modes if QUESTIONS[name].iterative else (RESULT,))]
     if time.monotonic() > end:
-        yield from (_skipped(name, mode, at, "the time given was over") for name, mode in asked)
+        yield from (_skipped(name, mode, at, engine, "the time given was over") for name, mode in asked)
         return
-    setting = Setting(at["n"], at["d"], at["parties"], rtt_ms=at["rtt"])
+    setting = Setting(at["n"], at["d"], at["parties"], rtt_ms=at["rtt"], engine=engine)
     for name in questions:
-        shares_rows = QUESTIONS[name].iterative and at["n"] * at["d"] > MOST_SHARED
+        shares_rows = engine != "ckks" and QUESTIONS[name].iterative and at["n"] * at["d"] > MOST_SHARED
         chosen = [mode for mode in modes if not (mode == RESULT and shares_rows)]
         if chosen or not QUESTIONS[name].iterative:
             yield from analyses.measure(setting, (name,), chosen, repeat=1)
         if shares_rows and RESULT in modes:
-            yield _skipped(name, RESULT, at, f"would share more than {MOST_SHARED} numbers on this machine")
+            yield _skipped(name, RESULT, at, engine, f"would share more than {MOST_SHARED} numbers on this machine")
 
 
-def _skipped(name: str, mode: str, at: dict[str, int], why: str) -> Row:
-    return table.skipped(name, "replicated", why, mode=mode, parties=at["parties"], n=at["n"], d=at["d"], rtt_ms=at["rtt"])
+def _skipped(name: str, mode: str, at: dict[str, int], engine: str, why: str) -> Row:
+    return table.skipped(name, engine, why, mode=mode, parties=at["parties"], n=at["n"], d=at["d"], rtt_ms=at["rtt"])
 
 
 def _bound(row: Row, round_seconds: float, at: dict[str, int]) -> str | None:

@@ -1,10 +1,10 @@
-"""Three parties to run programs on: processes over gRPC with mutual TLS, or threads of this process over queues."""
+"""Parties to run programs on: processes over gRPC with mutual TLS, or threads of this process over queues."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,41 +20,45 @@ from protocols.simulation import Simulation
 
 GRPC, IN_MEMORY = "grpc", "in-memory"
 MODES = (GRPC, IN_MEMORY)
-NAMES = ("p1", "p2", "p3")
 DEADLINE = 600.0  # seconds of silence: the work of a measurement may be long
 
 
 class Parties(Protocol):
-    """Whoever answers a request like three workers do."""
+    """Whoever answers a request like workers do."""
 
     def ask(self, **request: Any) -> list[dict[str, Any]]: ...
 
 
 class InMemory:
-    """Three threads and queues: the protocols' arithmetic without a network. Their peak memory is the process'."""
+    """Threads and queues: the protocols' arithmetic without a network. Their peak memory is the process'."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
 
     def ask(self, **request: Any) -> list[dict[str, Any]]:
-        results: list[dict[str, Any]] = Simulation(3, (0, 1, 2), deadline=DEADLINE).run(programs.program(request)).results
+        simulation = Simulation(self._count, tuple(range(self._count)), deadline=DEADLINE)
+        results: list[dict[str, Any]] = simulation.run(programs.program(request)).results
         return results
 
 
 @contextmanager
-def three_parties(mode: str, rtt_ms: float = 0.0) -> Iterator[Parties]:
-    """Parties for this mode, while inside."""
+def parties_of(mode: str, rtt_ms: float = 0.0, count: int = 3) -> Iterator[Parties]:
+    """Parties for this mode, while inside; the first three compute."""
     if mode == IN_MEMORY:
-        yield InMemory()
+        yield InMemory(count)
         return
     with tempfile.TemporaryDirectory() as folder:
-        layout = lay_out(Path(folder) / "study", _one_row_each())
+        names = [f"p{i + 1}" for i in range(count)]
+        layout = lay_out(Path(folder) / "study", _one_row_each(names))
         write(layout, make_identities(layout), _DICTIONARY, Choices(round_deadline=DEADLINE))
-        commands = [[sys.executable, "-m", "benchmarks.party", str(layout.config(name))] for name in NAMES]
+        commands = [[sys.executable, "-m", "benchmarks.party", str(layout.config(name))] for name in names]
         with delayed(layout, rtt_ms), Trio(commands) as trio:
             yield trio
 
 
-def _one_row_each() -> Mapping[str, pd.DataFrame]:
+def _one_row_each(names: Sequence[str]) -> Mapping[str, pd.DataFrame]:
     """A party of a charter is a hospital; its table is never read here."""
-    return {name: pd.DataFrame({"x": [0.0]}) for name in NAMES}
+    return {name: pd.DataFrame({"x": [0.0]}) for name in names}
 
 
 _DICTIONARY = Dictionary.parse({"columns": {"x": {"type": "number", "bounds": [-1, 1]}}})

@@ -45,10 +45,18 @@ RUNS: dict[str, tuple[int, int, Run]] = {
 }
 
 
+JOINT = {"joint keys": "keys", "conversion": "conversion", "joint step": "step"}
+"""Programs of joint_programs.py, which take the request's other fields."""
+
+
 def program(request: Mapping[str, Any]) -> Program:
     """The program that a bench asks for by name."""
     if request["do"] == "work":
         return partial(on_shares, name=request["work"], n=request["n"], d=request["d"])
+    if request["do"] in JOINT:
+        from benchmarks import joint_programs
+
+        return partial(getattr(joint_programs, JOINT[request["do"]]), **{k: v for k, v in request.items() if k != "do"})
     return partial(EXCHANGES[request["do"]], count=request["count"], size=request["size"])
 
 
@@ -63,7 +71,7 @@ def on_shares(session: Session, *, name: str, n: int, d: int) -> dict[str, Any]:
     given = work.inputs(name, n, d)
     mpc = Replicated(session)
     secrets = _shared(mpc, session, name, given)
-    _barrier(session)
+    barrier(session)
     memory.reset_peak()
     meter = session.meter
     rounds, sent, began = meter.rounds, meter.bytes_sent, time.perf_counter()
@@ -130,7 +138,7 @@ def _gathered(session: Session, share: np.ndarray) -> np.ndarray | None:
     return reconstruct((share, received[1], received[2]))
 
 
-def _barrier(session: Session) -> None:
+def barrier(session: Session) -> None:
     """Returns when everybody has come here."""
     byte = np.zeros(1, np.uint8)
     others = [i for i in range(len(session.members)) if i != session.me]
@@ -209,7 +217,7 @@ EXCHANGES: dict[str, Callable[..., dict[str, Any]]] = {
 def _repeated(session: Session, once: Callable[[], int], count: int) -> dict[str, Any]:
     """Seconds of each repetition, and how many bytes were not the ones sent."""
     once()
-    _barrier(session)
+    barrier(session)
     memory.reset_peak()
     rounds, sent, wrong, each = session.meter.rounds, session.meter.bytes_sent, 0, []
     for _ in range(count):

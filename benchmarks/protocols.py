@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from benchmarks import programs, table, work
-from benchmarks.parties import GRPC, IN_MEMORY, MODES, Parties, three_parties
+from benchmarks.parties import GRPC, IN_MEMORY, MODES, Parties, parties_of
 from benchmarks.peers import Peer, Skipped
 from benchmarks.table import Row
 from benchmarks.trio import together
@@ -35,7 +35,7 @@ def measure(
 ) -> Iterator[Row]:
     """Rows of each work: ours, then the peers'. `rows` and `columns` replace the work's own sizes."""
     with ExitStack() as stack:
-        parties = stack.enter_context(three_parties(mode, rtt_ms)) if engine == REPLICATED else None
+        parties = stack.enter_context(parties_of(mode, rtt_ms)) if engine == REPLICATED else None
         for name in names:
             n, d = rows or work.WORKS[name].rows, columns or work.WORKS[name].columns
             yield from _compared(name, n, d, parties, mode, rtt_ms, repeat, peers)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks import table
-from benchmarks.parties import GRPC, three_parties
+from benchmarks.parties import GRPC, parties_of
 from benchmarks.table import Row
 
 ROUNDS = 1000
@@ -40,7 +40,7 @@ TASKS = (
 
 def measure(rounds: int = ROUNDS, rtt_ms: float = 0.0, tasks: tuple[Task, ...] = TASKS) -> Iterator[Row]:
     """One row a task; all tasks over the same links."""
-    with three_parties(GRPC, rtt_ms) as parties:
+    with parties_of(GRPC, rtt_ms) as parties:
         for task in tasks:
             count = max(3, rounds // task.every)
             answers = parties.ask(do=task.do, count=count, size=task.size)

@@ -124,6 +124,18 @@ def test_three_processes_behind_a_network(bench):
     assert all(row["error"] <= ERRORS[row["bench"]] for row in rows)
 
 
+def test_joint_keys_encrypt_multiply_and_convert(bench):
+    rows = rows_of(bench("joint", "--parties", 3, "--columns", 2, "--mode", "in-memory", "--repeat", 1, "--json"))
+    names = ["joint keys", "joint keys, with Galois", "gradient step", "Hessian step", "conversion"]
+    assert [(row["bench"], row["parties"]) for row in rows] == [(name, 3 + (name == "conversion")) for name in names]
+    assert all(row["error"] < 1e-7 for row in rows)
+    plain, spreading, gradient, hessian, conversion = rows
+    assert plain["bytes_sent"] < spreading["bytes_sent"]
+    assert (gradient["converted"], gradient["ciphertexts"]) == (3, 2)
+    assert (hessian["converted"], hessian["ciphertexts"]) == (3 + 6 + 4, 2 + 3 + 4)
+    assert conversion["hospital_seconds"] > 0
+
+
 def test_transport_delivers_what_was_sent(bench):
     rows = rows_of(bench("transport", "--rounds", 3, "--json"))
     assert [row["error"] for row in rows] == [0, 0, 0, 0]
@@ -171,6 +183,13 @@ def test_growth_says_what_bounds_each_point():
 def test_growth_lists_what_it_had_no_time_for(bench):
     lines = bench("growth", "--axis", "d", "--question", "ols", "--budget", 0).splitlines()
     assert len(lines) == 2 + len(growth.AXES["d"])
+    assert all("the time given was over" in line for line in lines[2:])
+
+
+def test_growth_of_encrypted_fits_has_its_own_sizes(bench):
+    given = ("--axis", "d", "--question", "logit", "--mode", "result", "--budget", 0, "--engine", "ckks")
+    lines = bench("growth", *given).splitlines()
+    assert len(lines) == 2 + len(growth.ENCRYPTED["d"])
     assert all("the time given was over" in line for line in lines[2:])
 
 
