@@ -18,7 +18,7 @@ import unseen
 from engine import identity
 from engine.cli.main import app
 from engine.client import config as configs
-from engine.errors import Unreachable
+from engine.errors import JobAborted, Unreachable
 from engine.party import doctor, hardening
 from engine.relay.doors import Doors
 from engine.relay.line import Line, join
@@ -33,7 +33,7 @@ from tests.engine.party.party_study import make_charter, make_keys
 from tests.engine.relay.through import RelayedSandbox
 
 DATASET = "indo_rct"
-SAME = [case for case in CASES if case.dataset == DATASET]
+SAME = [case for case in CASES if case.dataset == DATASET and case.engine == "replicated"]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,24 @@ def test_a_relay_that_goes_is_told_by_all_and_one_that_comes_back_is_used(
     assert box.relay.stop() == 0
     box.relay.start()
     box._wait_for_links(config)
+
+
+@pytest.mark.slow
+def test_parties_of_both_kinds_go_together_and_a_job_ends_with_the_relay_in_its_middle() -> None:
+    data = datasets.load("randhie")
+    last = list(data.files)[-1]
+    box = RelayedSandbox(data.files, data.dictionary, behind=[last])
+    with box as study:
+        assert study.crosstab("site ~ hlthg").observed.to_numpy().sum() == len(data.pooled())
+        job = study.submit(study.spec("logit", formula="hlthg ~ coins + female + xage + linc + disea + physlm + C(site)"))
+        assert any(event.state == "computing" for event in job.events(60))
+        box.relay.stop(signal.SIGKILL)
+        with pytest.raises(JobAborted):
+            job.result(60)
+        box.relay.start()
+        box._wait_for_links(configs.load(box.layout.researcher))
+        with closing(_connect(box)) as again:
+            assert again.job(job.id).status().parties[last] == "aborted"
 
 
 def _doctor(config: Path) -> Any:

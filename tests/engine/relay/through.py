@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,12 @@ class RelayProcess:
 
 
 class RelayedSandbox(Sandbox):
-    """Its charter's addresses are the relay's, so that no connection between members goes any other way."""
+    """The charter's addresses are the relay's, so that no connection goes any other way; with `behind`, these parties' only."""
 
     relay: RelayProcess
 
-    def __init__(self, files: Mapping[str, Any], dictionary: Mapping[str, Any]) -> None:
+    def __init__(self, files: Mapping[str, Any], dictionary: Mapping[str, Any], behind: Collection[str] | None = None) -> None:
+        self._behind = behind
         super().__init__(files, Dictionary.parse(dictionary), None, Choices())
 
     def close(self) -> None:
@@ -66,7 +67,9 @@ class RelayedSandbox(Sandbox):
         members = make_identities(self._layout)
         charter = write(self._layout, members, self._agreed_dictionary(), self._choices)
         self.relay = RelayProcess(self._layout.folder("researcher"))
-        listed = tuple(m.model_copy(update={"address": self.relay.address}) if m.address else m for m in charter.members)
+        behind = self._layout.parties if self._behind is None else self._behind
+        relayed = {"address": self.relay.address}
+        listed = tuple(m.model_copy(update=relayed) if m.name in behind else m for m in charter.members)
         charter = charters.parse(charter.model_copy(update={"members": listed}).model_dump(mode="json"))
         signed = {name: canonical.sign(own.signing_key, charters.DOMAIN, charter.to_bytes()) for name, own in members.items()}
         for name in members:
