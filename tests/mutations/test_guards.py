@@ -38,6 +38,7 @@ POLICY = "tests/engine/party/test_policy.py"
 DERIVED = "tests/engine/test_derivation.py"
 CKKS = "tests/protocols/ckks"
 JOINT = "tests/protocols/ckks/multiparty"
+RELAY = "tests/engine/relay/test_relay.py"
 
 MUTATIONS = [
     Mutation(
@@ -598,6 +599,41 @@ MUTATIONS = [
         "return mpc.reshape(any_of(mpc, [mpc.is_negative(mpc.concat(signs))]), ())",
         "return mpc.reshape(any_of(mpc, [0 * mpc.is_negative(mpc.concat(signs))]), ())",
         "tests/engine/analyses/test_encrypted.py::test_a_chi_square_beyond_its_room_is_withheld",
+    ),
+    Mutation(
+        "relay's-members-by-their-keys",
+        "engine/relay/words.py",
+        "    canonical.verify(member.key_bytes, DOMAIN, nonce + body, signature)\n",
+        "",
+        f"{RELAY}::test_nobody_waits_or_dials_with_another_key_than_the_charters",
+    ),
+    Mutation(
+        "relay's-fresh-bytes",
+        "engine/relay/server.py",
+        "os.urandom(NONCE_SIZE)",
+        "bytes(NONCE_SIZE)",
+        f"{RELAY}::test_a_signature_serves_once",
+    ),
+    Mutation(
+        "relay's-strangers",
+        "engine/relay/server.py",
+        " or self._strangers >= self._limits.strangers",
+        "",
+        f"{RELAY}::test_strangers_and_all_lines_together_are_bounded",
+    ),
+    Mutation(
+        "relay-held-up-by-who-does-not-read",
+        "engine/relay/line.py",
+        "            await sink.writer.drain()\n",
+        "",
+        f"{RELAY}::test_a_side_that_does_not_read_holds_the_other_up_instead_of_filling_memory",
+    ),
+    Mutation(
+        "door-for-the-own-user",
+        "engine/relay/doors.py",
+        "return bool(user == os.geteuid())",
+        "return True",
+        f"{RELAY}::test_a_door_opens_to_the_own_user_only",
     ),
 ]
 
