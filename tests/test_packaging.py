@@ -19,6 +19,7 @@ from engine.party.server import DRAIN_SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = ROOT / "packaging" / "unseen@.service"
+RELAY = ROOT / "packaging" / "unseen-relay.service"
 MOST_EXPOSED = 20  # tenths of systemd's exposure level, 0 to 100
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
@@ -34,16 +35,18 @@ def test_the_unit_waits_until_a_drain_has_ended():
 
 
 @needs_systemd
-def test_systemd_understands_the_unit():
-    found = subprocess.run([ANALYZE, "verify", str(UNIT)], capture_output=True, text=True)
+@pytest.mark.parametrize("unit", [UNIT, RELAY], ids=lambda unit: unit.name)
+def test_systemd_understands_the_unit(unit):
+    found = subprocess.run([ANALYZE, "verify", str(unit)], capture_output=True, text=True)
     told = [line for line in found.stderr.splitlines() if "is not executable" not in line]  # it is not installed here
     assert told == []
 
 
 @needs_systemd
-def test_the_unit_gives_little_away():
+@pytest.mark.parametrize("unit", [UNIT, RELAY], ids=lambda unit: unit.name)
+def test_the_unit_gives_little_away(unit):
     found = subprocess.run(
-        [ANALYZE, "security", "--offline=true", f"--threshold={MOST_EXPOSED}", str(UNIT)], capture_output=True, text=True
+        [ANALYZE, "security", "--offline=true", f"--threshold={MOST_EXPOSED}", str(unit)], capture_output=True, text=True
     )
     assert found.returncode == 0, found.stdout.splitlines()[-1]
 
