@@ -125,19 +125,28 @@ def coefficients(values: Words, which: Coefficients, basis: Basis) -> Residues:
     if which == "all":
         whole: Residues = rns.inverse(values.copy(), basis)[0]
         return whole
+    q, (first, second) = np.uint64(basis.primes[0]), _totals_of_halves(values, basis).T
+    constant = _below(first + second, q)
     if which == "constant":
-        return _constant(values, basis)
-    lowered = rns.mul(values[:, None], _monomial(basis, 2 * basis.degree - basis.degree // 2), basis)[:, 0]
-    return np.stack([_constant(values, basis), _constant(lowered, basis)], axis=1).reshape(-1)
+        return _mean(constant, basis)
+    lowered = np.zeros((1, basis.degree), np.uint64)  # X^(-N/2) has one value at the places of the first half, minus it at others
+    lowered[0, : len(values)] = _below(first + (q - second), q)
+    lowered = rns.scale(lowered, [int(_monomial(basis, 3 * basis.degree // 2)[0, 0])], basis)
+    return _mean(np.stack([constant, lowered[0, : len(values)]], axis=1).reshape(-1), basis)
 
 
-def _constant(values: Words, basis: Basis) -> Residues:
-    """(n,): N^-1 sum of the values."""
-    q, total = np.uint64(basis.primes[0]), values
-    while total.shape[1] > 1:  # halves on halves: neither a division nor a branch on what is secret
-        half = total.shape[1] // 2
-        total = _below(total[:, :half] + total[:, half:], q)
-    mean = total[:, 0]
+def _totals_of_halves(values: Words, basis: Basis) -> Residues:
+    """(n, 2)"""
+    q, total = np.uint64(basis.primes[0]), values.reshape(len(values), 2, -1)
+    while total.shape[2] > 1:  # halves on halves: neither a division nor a branch on what is secret
+        half = total.shape[2] // 2
+        total = _below(total[..., :half] + total[..., half:], q)
+    return total[..., 0]
+
+
+def _mean(totals: Residues, basis: Basis) -> Residues:
+    """totals / N."""
+    q, mean = np.uint64(basis.primes[0]), totals
     for _ in range(basis.degree.bit_length() - 1):
         mean = (mean + (mean & np.uint64(1)) * q) >> np.uint64(1)
     return mean
