@@ -183,7 +183,7 @@ class Dictionary:
             raise DictionaryError(
                 "The data dictionary's file cannot be read. Check its path and that it is UTF-8 text."
             ) from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise DictionaryError(f"The data dictionary is not valid TOML: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:

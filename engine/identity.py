@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -54,7 +55,7 @@ def load(name: str, folder: Path) -> Identity:
         if not isinstance(signing, Ed25519PrivateKey):
             raise ValueError
         return Identity(name, signing, (folder / TLS_KEY).read_bytes(), (folder / TLS_CERTIFICATE).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: the key is under a password
         files = f"{SIGNING_KEY}, {TLS_KEY}, {TLS_CERTIFICATE}"
         raise ConfigError(f"no usable keys of {name} in the keys folder; make them again or restore {files}") from None
 

@@ -22,6 +22,7 @@ StudyPath = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(help="The job's id, or a unique beginning of it.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.")]
 
 
@@ -37,6 +38,7 @@ def submit(
     study: StudyPath = Path(DEFAULT_STUDY),
     wait: Annotated[bool, typer.Option(help="Wait for the result and print it.")] = True,
     timeout: Timeout = None,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Sign a question and send it to every party."""
@@ -45,8 +47,9 @@ def submit(
         if not wait:
             print_json({"job": job.id}) if json else print_text(job.id)
             return
-        say(f"job {job.id}")
-        _print_result(job.result(timeout), json)
+        if not quiet:
+            say(f"job {job.id}")
+        _print_result(job.result(timeout, quiet), json)
 
 
 def jobs(study: StudyPath = Path(DEFAULT_STUDY), json: Json = False) -> None:
@@ -90,10 +93,12 @@ def events(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout 
                 )
 
 
-def result(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout = None, json: Json = False) -> None:
+def result(
+    job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout = None, quiet: Quiet = False, json: Json = False
+) -> None:
     """Wait for a job's end and print its result; at once when it has ended before."""
     with connect(study) as connected:
-        _print_result(connected.job(job).result(timeout), json)
+        _print_result(connected.job(job).result(timeout, quiet), json)
 
 
 def question(spec: Spec) -> str:
@@ -108,7 +113,7 @@ def _read_spec(path: Path, study: Study) -> Spec:
         fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise ConfigError(f"{path} cannot be read; give the path of a question like examples/spec.toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path.name} is not TOML: {error}") from None
     if not isinstance(fields.get("analysis"), str):
         raise SpecError(f'{path.name} needs analysis = "..."; this study allows {", ".join(study.charter.analyses)}')

@@ -70,7 +70,7 @@ def _read(path: Path) -> _File:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise ConfigError(f"{path} cannot be read; give the path of your researcher.toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path.name} is not TOML: {error}") from None
     try:
         return _File.model_validate(document)

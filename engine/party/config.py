@@ -167,7 +167,7 @@ def read(path: Path) -> File:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise ConfigError(f"{path} cannot be read; give the path of your hospital.toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path.name} is not TOML: {error}") from None
     try:
         return File.model_validate(document)

@@ -313,6 +313,8 @@ class Flow:
         """The gate has spoken, at every party alike."""
         if sat.outcome.data_error is not None:
             self._log.failure("own data cannot be used", sat.outcome.data_error, job=job.id)
+        if sat.outcome.out_of_bounds:
+            self._log.warning("refused: too many own rows are out of bounds; `unseen party doctor` names the columns", job=job.id)
         if sat.outcome.lost_digest:
             self._log.warning("refused: the digest of an earlier answer is lost; restore the state folder", job=job.id)
         if sat.outcome.stop is not None:

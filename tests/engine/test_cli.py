@@ -153,7 +153,7 @@ class FakeStudy:
             spec=self.asked,
             status=lambda: JobStatus(self.asked.job_id, "released", STATES, "", "", "2026-01-01T12:00:00Z"),
             events=lambda timeout: iter([JobEvent("a", "refused", "", "policy", "b", "2026-01-01T12:00:00Z", 0)]),
-            result=lambda timeout: SimpleNamespace(summary=lambda: "the table", to_dict=lambda: {"nobs": 602}),
+            result=lambda timeout, quiet: SimpleNamespace(summary=lambda: "the table", to_dict=lambda: {"nobs": 602}),
         )
 
     def spec(self, **fields):
@@ -178,6 +178,7 @@ def test_submit_prints_the_result_alone_on_stdout(run, study, tmp_path):
     assert (found.exit_code, found.stdout) == (0, "the table\n")
     assert study.asked.job_id in found.stderr
     assert json.loads(run("submit", question, "--json").stdout) == {"nobs": 602}
+    assert run("submit", question, "--quiet").stderr == ""
     assert run("submit", question, "--no-wait").stdout == study.asked.job_id + "\n"
 
 

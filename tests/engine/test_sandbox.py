@@ -23,7 +23,7 @@ from engine.cli.main import app
 from engine.dictionary import Dictionary
 from engine.errors import ConfigError
 from engine.party import config as party_config
-from engine.sandbox_daemons import environment
+from engine.sandbox_daemons import command, environment
 from engine.sandbox_files import Choices, band, free_ports, lay_out, make_identities, member_name, named, write
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -275,6 +275,28 @@ def test_a_question_waits_for_every_operator_and_runs_when_all_agree(by_hand):
     assert result.nobs == 400
     assert abs(result.to_frame().loc["age", "mean"] - pd.concat(frames.values()).age.mean()) < 1e-9
     assert any("Two hospitals" in warning for warning in result.warnings)
+
+
+def test_a_researcher_who_interrupts_the_wait_fetches_the_result_later(by_hand, tmp_path):
+    """Ctrl-C at `unseen submit`: the job goes on at the parties, and the same question again is the same job."""
+    box, study, _ = by_hand
+    question = tmp_path / "question.toml"
+    question.write_text('analysis = "describe"\ncolumns = ["age"]\n')
+    surroundings = {**environment(), "UNSEEN_STUDY": str(box.layout.researcher)}
+    waiting = subprocess.Popen(command(["submit", str(question)]), env=surroundings, stderr=subprocess.PIPE, text=True)
+    job = waiting.stderr.readline().split()[1]
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode not in (0, None)
+    assert "Traceback" not in said
+    for party in box.layout.parties:
+        assert _party(box, party, "approve", job).exit_code == 0
+    later = CliRunner().invoke(app, ["result", job[:12], "--quiet", "--json"], env=surroundings)
+    assert (later.exit_code, later.stderr) == (0, "")
+    assert json.loads(later.stdout)["nobs"] == 400
+    known = study.job(job)
+    again = study.submit(known.spec)
+    assert (again.id, again.result().to_dict()) == (job, known.result().to_dict())
 
 
 def test_one_operator_can_refuse_for_all_and_is_named(by_hand):

@@ -320,6 +320,27 @@ def test_a_file_that_changes_while_it_is_read_is_a_data_error(tmp_path: Path, di
         assert rows.counts == RowCounts()  # nothing is counted of what nobody may use
 
 
+@pytest.mark.parametrize("change", ["another value", "cut short", "another file"])
+def test_a_parquet_file_that_changes_while_it_is_read_is_a_data_error(tmp_path: Path, change: str) -> None:
+    file, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    visits(60_000).to_parquet(file, row_group_size=5_000)
+    with open_source({"source": "a.parquet"}, BY_ROW, KEY, tmp_path) as source:
+        rows = source.rows(Query(("age",), ()))
+        batches = iter(rows)
+        next(batches)
+        data = bytearray(file.read_bytes())
+        if change == "another value":
+            data[len(data) // 2] ^= 1
+        elif change == "cut short":
+            data = data[: len(data) // 2]
+        (other if change == "another file" else file).write_bytes(data)
+        if change == "another file":
+            other.replace(file)
+        with pytest.raises(DataError, match=r"changed while|cannot be read"):
+            list(batches)
+        assert rows.counts == RowCounts()
+
+
 def test_a_stream_that_is_left_lets_its_file_go(tmp_path: Path) -> None:
     visits(20_000).to_csv(tmp_path / "a.csv", index=False)
     with open_source({"source": "a.csv"}, BY_ROW, KEY, tmp_path) as source:
@@ -385,6 +406,7 @@ def test_the_spill_folder_is_private_and_goes_away(tmp_path: Path) -> None:
     source = open_source({"source": "a.csv", "temporary": "spill"}, ONE, KEY, tmp_path)
     (folder,) = (tmp_path / "spill").iterdir()
     assert os.stat(folder).st_mode & 0o077 == 0
+    assert source._tables.fetch("SELECT current_setting('temp_directory')")[0][0] == str(folder)
     source.close()
     assert not list((tmp_path / "spill").iterdir())
 

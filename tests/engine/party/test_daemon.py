@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import stat
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client import generate_latest
 
 from engine import receipt
 from engine.errors import ConfigError, DataError
@@ -421,6 +423,21 @@ def test_without_a_pinned_certificate_nothing_answers() -> None:
     scenario(body)
 
 
+def test_metrics_hold_counts_only() -> None:
+    async def body(s: Study) -> None:
+        await s.start()
+        await s.linked()
+        signed = s.ask(where="age >= 47", columns=["age", "indo"])
+        await s.submit(signed)
+        await s.ends(signed.job_id)
+        page = generate_latest(s.daemons["um"]._metrics.registry).decode()
+        assert 'unseen_job_states_total{state="released"} 1.0' in page
+        for line in page.splitlines():
+            assert line.startswith("#") or re.fullmatch(r'unseen_\w+(\{state="\w+"\})? [0-9.e+]+', line), line
+
+    scenario(body)
+
+
 # -- time --------------------------------------------------------------------------------------------------------------------
 
 
@@ -476,6 +493,7 @@ CANARY = "CANARY-4711"
         (DataError(CANARY), ("refused", "rules", "")),
         (RangeError(CANARY), ("aborted", "internal", "iu")),
         (ValueError(CANARY), ("aborted", "internal", "iu")),
+        (MemoryError(CANARY), ("aborted", "internal", "iu")),
         (PeerMisbehaved(CANARY), ("aborted", "peer-misbehaved", "")),
     ],
 )
