@@ -10,7 +10,10 @@ from engine.dictionary import Dictionary
 from tests import datasets
 from tests.conformance.cases import CASES, Case
 
-BY_DATASET = sorted(CASES, key=lambda case: case.dataset)
+ENCRYPTED = ("azpro", "birthwt")  # all sets are fitted on ciphertexts in memory; these across daemons, too
+BY_DATASET = sorted(
+    (case for case in CASES if case.engine == "replicated" or case.dataset in ENCRYPTED), key=lambda case: case.dataset
+)
 
 
 @pytest.fixture(scope="module")
