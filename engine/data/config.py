@@ -16,6 +16,18 @@ or, instead of `source`, a DuckDB database file:
 
     database = "clinic.duckdb"
     table = "main.visits"          # a table or view, or: query = "SELECT ... FROM ..."
+
+or a table or view in PostgreSQL, as a user that may SELECT from it and nothing else:
+
+    table = "study.visits"
+
+    [data.postgres]
+    host = "db.um.example"         # left out: this machine's own socket
+    dbname = "clinic"
+    user = "unseen_reader"
+    password_file = "pg.password"  # readable by its owner alone; left out: PGPASSWORD, or libpq's ~/.pgpass
+    sslrootcert = "db-ca.pem"      # who signed the server's certificate; left out: this machine's authorities
+    timeout = 60                   # seconds for one statement, which is one batch of rows
 """
 
 from __future__ import annotations
@@ -30,6 +42,39 @@ from engine.errors import ConfigError, SpecError
 
 if TYPE_CHECKING:
     from engine.data.duckdb_source import DuckDBSource
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class PostgresSection(BaseModel):
+    """[data.postgres], parsed. A password has no place here: a configuration is copied, printed and backed up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    host: str | None = Field(default=None, min_length=1)  # a name, or the folder of a socket
+    port: int = Field(default=5432, ge=1, le=65535)
+    dbname: str = Field(pattern=r"^[^=\s]+$")  # libpq would take more for a connection string
+    user: str = Field(min_length=1)
+    password_file: str | None = None
+    sslmode: Literal["verify-full", "verify-ca", "disable"] = "verify-full"
+    sslrootcert: str | None = None
+    timeout: int = Field(default=60, ge=1, le=86_400)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_password(cls, section: Any) -> Any:
+        if isinstance(section, dict) and "password" in section:
+            raise ValueError("write the password into a file of its own, chmod 600, and its path here as password_file =")
+        return section
+
+    @model_validator(mode="after")
+    def _verified(self) -> PostgresSection:
+        local = self.host is None or self.host.startswith("/") or self.host in LOOPBACK
+        if self.sslmode == "disable" and not local:
+            raise ValueError('sslmode = "disable" is for a database on this machine; leave it out')
+        if self.sslmode == "verify-ca" and self.sslrootcert is None:
+            raise ValueError('sslmode = "verify-ca" needs sslrootcert =, or anybody with a certificate could be the server')
+        return self
 
 
 class DataSection(BaseModel):
@@ -46,6 +91,7 @@ class DataSection(BaseModel):
     database: str | None = None
     table: str | None = None
     query: str | None = None
+    postgres: PostgresSection | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     codes: dict[str, dict[str, str | int | float]] = Field(default_factory=dict)
     missing: list[str] = Field(default_factory=list)
@@ -55,8 +101,10 @@ class DataSection(BaseModel):
 
     @model_validator(mode="after")
     def _one_place(self) -> DataSection:
-        if (self.source is None) == (self.database is None):
-            raise ValueError("give either source = (a CSV or Parquet file) or database = (a DuckDB file)")
+        if sum(place is not None for place in (self.source, self.database, self.postgres)) != 1:
+            raise ValueError("give either source = (a CSV or Parquet file) or database = (a DuckDB file) or [data.postgres]")
+        if self.postgres is not None and (self.table is None or self.query is not None or self.table.count(".") > 1):
+            raise ValueError('beside [data.postgres] give table = "schema.name", a table or a view; a query is a view there')
         if self.database is not None and (self.table is None) == (self.query is None):
             raise ValueError("beside database = give either table = or query =")
         if self.source is not None and (self.table or self.query):
@@ -110,4 +158,11 @@ def open_source(section: Any, dictionary: Dictionary, key: bytes, folder: Path, 
     DataError for data that are not there or do not fit it."""
     from engine.data.duckdb_source import DuckDBSource  # here: a party without data needs no DuckDB
 
-    return DuckDBSource(parse(section, dictionary), dictionary, key, folder, spill)
+    config = parse(section, dictionary)
+    if config.postgres is None:
+        return DuckDBSource(config, dictionary, key, folder, spill)
+    try:
+        from engine.data.postgres_source import PostgresSource
+    except ImportError:
+        raise ConfigError("[data.postgres] needs psycopg 3: `pip install 'unseen[postgres]'`") from None
+    return PostgresSource(config, dictionary, key, folder, spill)

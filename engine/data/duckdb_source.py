@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from engine.data.ahead import ahead
 from engine.data.batches import BATCH_ROWS, COMPLEMENT, USED, Block, FrameBuilder, by_person, by_row, tally, with_derived
 from engine.data.config import DataSection
 from engine.data.rows import Batch, Query, RowCounts, Rows
-from engine.data.tables import Tables, told_without_data
+from engine.data.tables import CHANGED, Tables, told_without_data
 from engine.data.values import name_people, row_identities
 from engine.dictionary import Dictionary
 from engine.errors import DataError
@@ -31,13 +32,17 @@ class DuckDBSource:
         self.dictionary = dictionary
         self._config, self._key = config, key
         self._digests: dict[Path, tuple[tuple[int, int, int], bytes]] = {}
-        self._tables = Tables(config, folder, spill)
+        self._tables = self._open(config, dictionary, folder, spill)
         try:
             self._columns = {name: self._column(name, position) for position, name in enumerate(dictionary.own)}
             self._person = self._own(dictionary.person)[0] if dictionary.person is not None else None
         except BaseException:
             self.close()
             raise
+
+    @staticmethod
+    def _open(config: DataSection, dictionary: Dictionary, folder: Path, spill: Path | None) -> Any:
+        return Tables(config, folder, spill)
 
     def rows(self, query: Query) -> Rows:
         for name in query.columns + query.listwise:
@@ -46,17 +51,19 @@ class DuckDBSource:
         return Rows(self._stream(query, counts), counts)
 
     def size(self) -> int:
-        return self._tables.rows()
+        return int(self._tables.rows())
 
     def snapshot(self) -> bytes:
         """HMAC-SHA256 under the hospital's key over the mapping and every byte of the files."""
-        mapping = {"dictionary": self.dictionary.to_dict(), "data": self._config.model_dump(include=set(_MEANING))}
-        mac = hmac.new(self._key, canonical.to_bytes(mapping), hashlib.sha256)
+        mac = hmac.new(self._key, canonical.to_bytes(self._mapping()), hashlib.sha256)
         for file in self._tables.files:
             for part in (file, file.with_name(file.name + ".wal")):
                 if part == file or (self._config.database is not None and part.is_file()):
                     mac.update(self._digest(part))
         return mac.digest()
+
+    def _mapping(self) -> dict[str, Any]:
+        return {"dictionary": self.dictionary.to_dict(), "data": self._config.model_dump(include=set(_MEANING))}
 
     def examine(self) -> dict[str, tuple[int, int, int]]:
         """For the hospital's own eyes: (rows, missing, out of bounds) of every column of the dictionary that is read."""
@@ -102,23 +109,22 @@ class DuckDBSource:
         return given, next(iter(found.values()))
 
     def _stream(self, query: Query, counts: RowCounts) -> Iterator[Batch]:
-        before = self._tables.state()
         builder = FrameBuilder(self.dictionary, query.columns)
         of_status = np.zeros(4, dtype=np.int64)
-        made = (self._blocks_of_rows if self._person is None else self._blocks_of_people)(query, of_status)
-        with closing(ahead(made)) as blocks:
+        made = self._blocks_of_rows if self._person is None else self._blocks_of_people
+        with self._tables.reading() as tables, closing(ahead(made(tables, query, of_status))) as blocks:
             yield from (by_row if self._person is None else by_person)(blocks, builder)
-        if self._tables.state() != before or of_status.min() < 0:
-            raise DataError("The data changed while they were being read. Ask again when nobody writes to them.")
+        if of_status.min() < 0:
+            raise DataError(CHANGED)
         tally(counts, of_status)
 
-    def _blocks_of_rows(self, query: Query, of_status: np.ndarray) -> Generator[Block]:
+    def _blocks_of_rows(self, tables: Any, query: Query, of_status: np.ndarray) -> Generator[Block]:
         """One pass, which also counts: what a condition leaves out is what is missing from all rows of the table."""
         status = sql.status(self.dictionary, self._columns, query.listwise, query.where, by_person=False)
         if query.where is not None:
-            of_status[COMPLEMENT] = self._tables.rows()
+            of_status[COMPLEMENT] = tables.rows()
         statement = sql.stream_rows(*self._reading(), status, selected=query.where is not None)
-        for record in self._records(statement):
+        for record in self._records(tables, statement):
             found = record.column("status").to_numpy()
             counted = np.bincount(found, minlength=4)
             of_status += counted
@@ -129,13 +135,13 @@ class DuckDBSource:
                 arrays = {name: values[used] for name, values in self._values(record).items()}
                 yield Block(with_derived(self.dictionary, query.columns, arrays), row_identities(arrays))
 
-    def _blocks_of_people(self, query: Query, of_status: np.ndarray) -> Generator[Block]:
+    def _blocks_of_people(self, tables: Any, query: Query, of_status: np.ndarray) -> Generator[Block]:
         """Two passes: a person counts as the best of the rows, which may be far apart."""
         status = sql.status(self.dictionary, self._columns, query.listwise, query.where, by_person=True)
         delivered, reading = self._reading()
-        for code, number in self._tables.fetch(sql.count_people(reading, status)):
+        for code, number in tables.fetch(sql.count_people(reading, status)):
             of_status[int(code)] += int(number)
-        for record in self._records(sql.stream_people(delivered, reading, status)):
+        for record in self._records(tables, sql.stream_people(delivered, reading, status)):
             arrays = self._values(record)
             people = name_people(record.column("identity").to_numpy())
             yield Block(with_derived(self.dictionary, query.columns, arrays), people, row_identities(arrays))
@@ -150,9 +156,8 @@ class DuckDBSource:
         """float64 (rows,) of each column, NaN for NULL: Arrow's own memory where there is none."""
         return {name: record.column(column.value).to_numpy(zero_copy_only=False) for name, column in self._columns.items()}
 
-    def _records(self, statement: str) -> Iterator[pa.RecordBatch]:
-        cursor = self._tables.cursor()
-        try:
+    def _records(self, tables: Any, statement: str) -> Iterator[pa.RecordBatch]:
+        with tables.cursor() as cursor:
             with told_without_data():
                 reader = cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
             while True:
@@ -163,8 +168,6 @@ class DuckDBSource:
                         return
                 if record.num_rows:
                     yield record
-        finally:
-            cursor.close()
 
     def _digest(self, file: Path) -> bytes:
         """SHA-256 of a file, remembered while its inode, size and time of change stay the same."""

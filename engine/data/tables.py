@@ -26,6 +26,7 @@ from engine.data.sql import identifier, text_literal
 from engine.errors import DataError
 
 DELIMITERS = ",;\t|"
+CHANGED = "The data changed while they were being read. Ask again when nobody writes to them."
 MEMORY = 300  # MB
 MEMORY_OF_A_COLUMN = 10  # MB in each thread: DuckDB keeps a vector for every step of the expressions that read a column
 
@@ -105,6 +106,14 @@ class Tables:
         """How many rows there are; Parquet files and databases know without being read."""
         ((number,),) = self.fetch(f"SELECT count(*) FROM {self.relation}")
         return int(number)
+
+    @contextmanager
+    def reading(self) -> Iterator[Tables]:
+        """For all passes of one query. Raises DataError at its end if the files changed meanwhile."""
+        before = self.state()
+        yield self
+        if self.state() != before:
+            raise DataError(CHANGED)
 
     def state(self) -> list[tuple[int, int, int]]:
         """Inode, size and time of change of every file: the same before and after a pass over unchanged data."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import grpc
 from cryptography import x509
@@ -38,6 +38,9 @@ from engine.transport.codes import LinkCode
 from engine.wire.v1 import admin_pb2
 from engine.wire.v1.admin_pb2_grpc import AdminStub
 from native.errors import UnseenError
+
+if TYPE_CHECKING:
+    from engine.data.duckdb_source import DuckDBSource
 
 Status = Literal["ok", "warn", "fail"]
 RENEW = timedelta(days=60)  # new certificates need everybody's signature, which takes weeks
@@ -259,6 +262,7 @@ def _data(patient: Patient) -> Iterator[Line]:
     try:
         with open_source(section, terms.parsed_dictionary, bytes(32), patient.path.resolve().parent, patient.spill) as source:
             examined = source.examine()
+            yield from _database(source)
     except ConfigError as error:
         yield Line("data", "fail", str(error), "mend [data] in the configuration")
         return
@@ -275,6 +279,18 @@ def _data(patient: Patient) -> Iterator[Line]:
         yield Line("data", status, f"{finding.column}: {found}", advice)
     if fits:
         yield Line("data", "ok", f"{len(examined)} columns fit the dictionary")
+
+
+def _database(source: DuckDBSource) -> Iterator[Line]:
+    """The daemon only reads, but what its user may do, a thief of its password may do."""
+    if not hasattr(source, "powers"):
+        return
+    powers = source.powers()
+    for power in powers:
+        advice = "give unseen a user of its own that may SELECT from this table alone (docs/operations.md)"
+        yield Line("database", "warn", f"the database's user {power}", advice)
+    if not powers:
+        yield Line("database", "ok", "its user may read this table, and nothing else")
 
 
 def _rows(rows: int, member: Member | None) -> Line:
