@@ -22,7 +22,7 @@ from protocols.ckks.arithmetic import add_constant, drop_to, negate, rescaled, s
 from protocols.ckks.ciphertext import Ciphertext
 from protocols.ckks.encoder import encode
 from protocols.ckks.multiparty.keys import JointKeys
-from protocols.ckks.noise import Estimate
+from protocols.ckks.noise import TAIL, Estimate
 from protocols.ckks.parameters import Preset
 from protocols.ckks.polynomial import evaluate_many
 from protocols.ckks.products import multiply
@@ -30,6 +30,9 @@ from protocols.rowwise import Series, Weighted
 
 SERIES_LEVELS = 6
 AT_ONCE = 16  # ciphertexts of sums that are computed together: 1 MiB each, and half of it when rescaled
+MEAN_TAIL = 2.0
+"""Deviations of a slot's error that the mean of all slots' stays below. It is at most the root of their mean square, and that of
+2^14 slots differs from its expectation by a hundredth: products of two Gaussians have E|e|^4 = 4 (E|e|^2)^2."""
 NUMBERS_FRAC = 44  # of the coefficients: their noise then matches that of the columns' rounding
 
 
@@ -110,8 +113,8 @@ class EncryptedRows:
                 plain = encode(context, column, math.sqrt(2), level=1, scale=scale)
                 rns.mul_add(place, factor.polynomials, plain.polynomial, basis)
             deviation += (factor.estimate * plain.estimate).deviation
-        like, most = factors[0], len(factors) * math.sqrt(2) * 2.0**room_log2
-        estimate = Estimate(most, deviation, like.estimate.holders)
+        like, most = factors[0], len(factors) * 2.0**room_log2
+        estimate = Estimate(most, deviation * MEAN_TAIL / TAIL, like.estimate.holders)
         after = wanted * context.preset.primes[1]
         return [replace(rescaled(each, like, after, estimate), scale=wanted) for each in out]
 
