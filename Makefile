@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml setup.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --quiet --editable '.[party,dev]'
+	@$(BIN)/python -m pip install --quiet --quiet --editable '.[party,postgres,dev]'
 	@touch $@
 
 native/.built: $(KERNELS) $(STAMP)
