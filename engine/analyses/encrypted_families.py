@@ -1,8 +1,8 @@
 """Families of generalised linear models on ciphertexts: what families.py computes in the clear, as Chebyshev series.
 
 A series is in x = eta / limit on [-1, 1], of degree below 64 (below 128 where it is added up as it is), and its values lie in
-[-1, 1]: means in units of 2^residual_log2, weights in units of their bound, b(eta) in units of 2^cumulant_log2. `guard` is T_62: at
-most 1 inside, and enormous outside.
+[-1, 1]: means in units of 2^residual_log2, weights in units of their bound, b(eta) in units of 2^cumulant_log2. `guard` is T_62:
+at most 1 inside, and enormous outside.
 Pearson's chi-square comes from squares of exp(eta / 2) and exp(-eta / 2), which are not small:
     binomial   sum (1 - y) exp(eta) + y exp(-eta)            Poisson   sum y^2 exp(-eta) - 2 y + exp(eta)
 """
