@@ -91,8 +91,10 @@ class Link:
             self.close(LinkCode.CLOSED)
             for task in (reader, writer):
                 task.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
-            self._over.set()
+            try:
+                await asyncio.gather(reader, writer, return_exceptions=True)
+            finally:  # also when gRPC, which has cancelled this call, cancels it again
+                self._over.set()
 
     async def over(self) -> None:
         """Returns when `run` has ended."""

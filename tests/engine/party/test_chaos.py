@@ -31,6 +31,8 @@ class Wire:
         self._ends: set[asyncio.StreamWriter] = set()
         self._clear = asyncio.Event()
         self._clear.set()
+        self.delay = 0.0  # seconds for each piece of at most `piece` bytes
+        self.piece = 1 << 16
         self.mischief: Mischief | None = None  # what happens to the next bytes, once
 
     async def start(self, port: int) -> None:
@@ -52,7 +54,9 @@ class Wire:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
-            while data := await reader.read(1 << 16):
+            while data := await reader.read(self.piece):
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 await self._clear.wait()
                 if self.mischief is not None:
                     data, self.mischief = self.mischief(data), None
@@ -113,6 +117,20 @@ async def answered_again(s: Study) -> None:
     again = s.ask()
     await s.submit(again)
     assert await s.ends(again.job_id) == [("released", "", "")] * 3
+
+
+def test_a_slow_link_takes_its_time() -> None:
+    async def body(s: Study, wire: Wire) -> None:
+        await s.start(run=rounds)
+        await s.linked()
+        wire.delay, wire.piece = 0.02, 1000
+        begun = time.monotonic()
+        signed = s.ask()
+        await s.submit(signed)
+        assert await s.ends(signed.job_id) == [("released", "", "")] * 3
+        assert time.monotonic() - begun > ROUNDS * wire.delay
+
+    scenario(body)
 
 
 FAULTS: dict[str, Callable[[Wire], None]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import asynccontextmanager
 
@@ -158,6 +159,43 @@ def test_a_stream_that_breaks_is_forgotten_without_a_fuss(study, caplog, half_wa
     running.start("alder")
     running.loop.wait_until(lambda: birch.connected() == {"alder"})
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_link_that_is_cancelled_twice_is_over():
+    """gRPC cancels a call whose connection broke, and may do so again; a daemon that stops waits for every link's end."""
+
+    class Stubborn:
+        """A stream whose read does not end at once when it is cancelled."""
+
+        def __init__(self):
+            self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+        async def read(self):
+            try:
+                await asyncio.Future()
+            except asyncio.CancelledError:
+                self.asked.set()
+                await self.let_go.wait()
+                raise
+
+        async def write(self, message):
+            return None
+
+    async def scenario():
+        stream = Stubborn()
+        broken = link.Link("cedar", stream, lambda *_: None)
+        running = asyncio.create_task(broken.run())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the reader waits
+        running.cancel()
+        await stream.asked.wait()
+        running.cancel()
+        stream.let_go.set()
+        async with asyncio.timeout(5):
+            await asyncio.gather(broken.over(), running, return_exceptions=True)
+            await broken.over()
+
+    asyncio.run(scenario())
 
 
 def test_a_newer_stream_of_a_peer_replaces_the_older(study):
