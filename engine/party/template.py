@@ -34,7 +34,16 @@ share_rows = true                    # false refuses questions for which rows, n
 _DATA = """
 [data]                               # only hospitals; a party that only computes has none
 source = {source}{pad}# CSV or Parquet, or several: "visits/*.parquet"; or database = "clinic.duckdb" and table = "visits"
+# table = "study.visits"             # instead of source: a table or view in PostgreSQL, with [data.postgres] below
 # missing = ["-9"]                   # own values that mean "missing", besides empty fields, NA, null, none, nan and a dot
+
+# [data.postgres]                    # a user that may SELECT from that table alone; needs pip install 'unseen[postgres]'
+# host = "db.um.example"             # its certificate is verified; left out: this machine's socket
+# dbname = "clinic"
+# user = "unseen_reader"
+# password_file = "pg.password"      # chmod 600; left out: PGPASSWORD in the daemon's environment
+# sslrootcert = "db-ca.pem"          # who signed that certificate; left out: this machine's authorities
+# timeout = 60                       # seconds for one batch of rows
 
 [data.columns]                       # dictionary column = own column, or SQL over own columns; yours, never a researcher's
 # age = "AGE_YEARS"

@@ -76,5 +76,6 @@ def test_the_demo_ends_beside_the_pooled_fit():
     differences = [
         float(line.split()[-1]) for line in found.stdout.splitlines() if re.fullmatch(r"\w+( +-?\d+\.\d{8}){2} +\S+", line)
     ]
-    assert len(differences) == 4 + 6
-    assert max(differences) < 1e-6
+    assert len(differences) == 4 + 6 + 6
+    assert max(differences[:10]) < 1e-6
+    assert max(differences[10:]) < 1e-3  # on ciphertexts

@@ -55,7 +55,7 @@ def test_sizes_do_not_tell_how_many_rows_are_used() -> None:
 
 def test_rows_travel_once_and_padded() -> None:
     outcome = session_of((30, 40, 50))
-    assert outcome.results[0].opened.count("refused") == 1
+    assert outcome.results[0].opened.count("refused") == 2  # the gate's, and the leverage rule's
     full = [frame.payload.size for frame in outcome.views[1] if frame.kind == "rows" and frame.sender == 3]
     numbers = BANDS[2] * (2 + 1 + 1)  # two columns, the response, the cohort's weight
     assert full == [2 + 2 * numbers]
