@@ -35,10 +35,10 @@ demo: setup ## three hospital daemons answer a joint question about a real trial
 	@$(BIN)/unseen demo
 
 test: setup ## the whole test suite
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-fast: setup ## without the tests marked slow
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow"
 
 lint: setup ## style, types, layers, generated code
 	@$(BIN)/ruff check .
