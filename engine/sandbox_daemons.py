@@ -89,10 +89,10 @@ class Daemons:
     def _failure(self, party: str, process: subprocess.Popen[bytes]) -> DaemonFailed:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=1.0)  # its stdout closes a moment before it ends
-        log = _end_of(self._layout.log(party))
-        kind = PortTaken if PORT_TAKEN in log else DaemonFailed
+        log = self._layout.log(party).read_text(encoding="utf-8", errors="replace")
+        kind = PortTaken if PORT_TAKEN in log else DaemonFailed  # gRPC may say more after it
         state = "does not come up" if process.poll() is None else "has ended"
-        return kind(f"the daemon of {party} {state}; the end of {self._layout.log(party)}: {log}")
+        return kind(f"the daemon of {party} {state}; the end of {self._layout.log(party)}: {_end_of(log)}")
 
 
 def _spawn(config: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -124,6 +124,6 @@ def _says_ready(stdout: IO[bytes], deadline: float) -> bool:
     return bool(readable) and stdout.readline().startswith(b"ready ")
 
 
-def _end_of(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+def _end_of(log: str) -> str:
+    lines = log.strip().splitlines()
     return " | ".join(lines[-LOG_LINES:]) or "empty"

@@ -7,6 +7,7 @@ import math
 import os
 import select
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 import unseen
+from engine import sandbox_files
 from engine.cli.main import app
 from engine.dictionary import Dictionary
 from engine.errors import ConfigError
@@ -127,6 +129,18 @@ def test_the_band_of_a_table_holds_its_rows(tmp_path):
 
 def test_free_ports_differ():
     assert len(set(free_ports(20))) == 20
+
+
+def test_a_port_that_somebody_took_meanwhile_is_chosen_again(files, monkeypatch):
+    """Between our choice and the daemon's start."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        choices = iter([[taken.getsockname()[1], *free_ports(2)], free_ports(3)])
+        monkeypatch.setattr(sandbox_files, "free_ports", lambda count: next(choices))
+        with unseen.sandbox(dict(list(files.items())[:3]), DICTIONARY) as study:
+            assert study.charter.parties
+    assert next(choices, None) is None
 
 
 # -- whole studies -----------------------------------------------------------------------------------------------------------
