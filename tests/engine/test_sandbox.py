@@ -219,8 +219,9 @@ def test_the_shell_gives_the_same_answer(lung, tmp_path):
     assert answer["job"][:12] in CliRunner().invoke(app, ["jobs"], env=environment).stdout
 
 
-def test_names_with_spaces_a_plain_dict_and_the_end_of_a_parent(tmp_path):
+def test_names_with_spaces_a_plain_dict_and_the_end_of_a_parent(tmp_path_factory):
     """A sandbox that is killed leaves no daemon behind."""
+    tmp_path = tmp_path_factory.mktemp("s")  # short: a daemon's socket lies in it
     generator = np.random.default_rng(2)
     frames = {name: pd.DataFrame({"Age (years)": generator.integers(20, 80, 200)}) for name in ("north", "south")}
     with unseen.sandbox(frames) as study:
