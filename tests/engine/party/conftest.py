@@ -3,7 +3,7 @@
 import pytest
 
 from engine import analyses
-from tests.engine.party.party_study import FakeAnalysis
+from tests.engine.party.stand_ins import FakeAnalysis
 
 
 @pytest.fixture

@@ -1,46 +1,40 @@
 """A small study for the daemon's tests: three hospitals that also compute, two researchers, real mutual TLS on loopback.
 
-The analysis and the session's work are stand-ins: what is tested here is everything around them.
+The analysis and the session's work are stand-ins (stand_ins.py): what is tested here is everything around them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import math
 import os
 import socket
 import tempfile
-import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
-import numpy as np
+import pytest
 
 from engine import canonical, identity, spec
 from engine import charter as charters
-from engine.analyses.base import Output, Plan, Stage, State, Step
-from engine.data.rows import RowCounts, Rows
-from engine.errors import FormulaError
 from engine.identity import Identity
-from engine.party import gate, status
+from engine.party import status
 from engine.party.config import PartyConfig, PolicySection
 from engine.party.daemon import Daemon
 from engine.party.jobs import ENDS
+from engine.party.journal import recover
 from engine.party.log import Log
-from engine.party.runner import Outcome, ReleasedShare, Work
 from engine.spec import SignedSpec
 from engine.transport.credentials import dial
 from engine.wire.v1 import admin_pb2, jobs_pb2
 from engine.wire.v1.admin_pb2_grpc import AdminStub
 from engine.wire.v1.jobs_pb2_grpc import JobsStub
-from protocols.engine import Declared, Engine, Secret
-from protocols.session import Expect, Session
+from tests.engine.party.stand_ins import FakeSource, Hold, Run, Silence, answer
 
 HOSPITALS = ("um", "iu", "uk")
 RESEARCHERS = ("ana", "ben")
@@ -57,6 +51,10 @@ EVERYTHING = PolicySection(
     steps=True,
     automatic=[{"researcher": name, "analyses": ["*"], "columns": ["*"]} for name in RESEARCHERS],  # type: ignore[list-item]
 )
+
+
+BY_HAND = PolicySection()
+RELEASED = [("released", "", "")] * 3
 
 
 def free_port() -> int:
@@ -89,108 +87,6 @@ def make_charter(keys: dict[str, Identity], **changes: Any) -> charters.Charter:
             **changes,
         }
     )
-
-
-class FakeAnalysis:
-    """Takes the columns of the question, opens one number; on its way it needs as many bits more as options={"bits": ...} say."""
-
-    name = "describe"
-    modes = ("result", "steps")
-
-    def __init__(self, question: Any, dictionary: Any, limits: Any) -> None:
-        if question.formula == "wrong ~":
-            raise FormulaError("the formula ends too early")
-        for column in question.columns:
-            dictionary[column]
-        columns = tuple(question.columns)
-        self.plan = Plan(columns, columns, (), 0, (columns,), (Output("mean", (1,), "aggregate"),), limits.rows_log2)
-        if question.formula == "on rows ~":
-            self.plan = replace(self.plan, shares_rows=True)
-        self._bits = question.options.get("bits", 0)
-
-    def start(self) -> State:
-        return State("only")
-
-    def stage(self, state: State) -> Stage:
-        return Stage("only", (Declared("mean", (1,), 1.0),), outputs=self.plan.outputs)
-
-    def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
-        mpc.truncate(mpc.shift_left(totals["mean"], self._bits), 1)
-        return Step(outputs={"mean": totals["mean"]})
-
-
-class FakeSource:
-    """A hospital's table of which only the counts are ever looked at."""
-
-    def __init__(self, table: int = 20) -> None:
-        self.table = table
-
-    def rows(self, query: Any) -> Rows:
-        return Rows(iter(()), RowCounts(table=self.table, used=0))
-
-    def size(self) -> int:
-        return self.table
-
-    def snapshot(self) -> bytes:
-        return b"\x07" * 32
-
-
-def answer(session: Session, work: Work) -> Outcome:
-    """A session that exchanges once and releases one number."""
-    meet(session)
-    shares = {}
-    for output in (*gate.OUTPUTS, *work.analysis.plan.outputs):
-        size = math.prod(output.shape)
-        share = np.frombuffer(session.entropy(32 * size), "<u8").reshape(*output.shape, 4)
-        shares[output.name] = ReleasedShare(share, output.frac)
-    return Outcome(
-        None, shares, {}, {work.analysis.plan.columns: session.entropy(40)}, ["refused"], stages=1, meter=session.meter
-    )
-
-
-def stop(code: str) -> Callable[[Session, Work], Outcome]:
-    def run(session: Session, work: Work) -> Outcome:
-        meet(session)
-        return Outcome(code)
-
-    return run
-
-
-def meet(session: Session, kind: str = "meet") -> None:
-    """One round with everybody."""
-    others = [peer for peer in range(len(session.members)) if peer != session.me]
-    array = np.zeros(1, np.uint8)
-    session.exchange(kind, dict.fromkeys(others, array), dict.fromkeys(others, Expect(array.dtype, array.shape)))
-
-
-class Hold:
-    """A session that waits in the middle until the test lets it go."""
-
-    def __init__(self, then: Callable[[Session, Work], Outcome] = answer) -> None:
-        self.entered, self.release, self._then = threading.Semaphore(0), threading.Event(), then
-
-    def __call__(self, session: Session, work: Work) -> Outcome:
-        self.entered.release()
-        with work.alive():
-            self.release.wait(30)
-        return self._then(session, work)
-
-    async def reached(self, parties: int = 3) -> None:
-        for _ in range(parties):
-            assert await asyncio.to_thread(self.entered.acquire, True, 20)
-
-
-class Silence:
-    """The network of a dead daemon."""
-
-    def connected(self) -> list[str]:
-        return []
-
-    def notify(self, notice: Any) -> None:
-        return None
-
-    async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> Any:
-        raise ConnectionError
 
 
 @dataclass
@@ -243,6 +139,11 @@ class Study:
         """Returns when all running daemons hold links to each other."""
         await asyncio.gather(*(daemon.links.wait_connected(20) for daemon in self.daemons.values()))
 
+    async def begin(self, *names: str, **options: Any) -> None:
+        """Start these daemons and wait for their links."""
+        await self.start(*names, **options)
+        await self.linked()
+
     def jobs(self, member: str, caller: str = "ana") -> JobsStub:
         channel = dial(self.keys[caller], self.charter.member(member))
         self._channels.append(channel)
@@ -260,6 +161,20 @@ class Study:
     async def submit(self, signed: SignedSpec, caller: str = "ana", to: tuple[str, ...] = HOSPITALS) -> list[jobs_pb2.JobStatus]:
         request = jobs_pb2.SubmitRequest(spec=signed.data, signature=signed.signature)
         return list(await asyncio.gather(*(self.jobs(name, caller).Submit(request) for name in to)))
+
+    async def asked(self, *, to: tuple[str, ...] = HOSPITALS, **fields: Any) -> SignedSpec:
+        """A new question of ana's, submitted."""
+        signed = self.ask(**fields)
+        await self.submit(signed, to=to)
+        return signed
+
+    async def held(self, then: Run = answer) -> tuple[Hold, SignedSpec]:
+        """All daemons in the middle of a first question's session, which goes on when the test lets it."""
+        hold = Hold(then)
+        await self.begin(run=hold)
+        signed = await self.asked()
+        await hold.reached()
+        return hold, signed
 
     async def watch(self, job: str, member: str) -> list[jobs_pb2.JobEvent]:
         """All events at one party, until the job has ended there."""
@@ -312,9 +227,40 @@ async def study(**changes: Any) -> AsyncIterator[Study]:
             await found.close()
 
 
+def scenario(body: Callable[[Study], Awaitable[None]], **changes: Any) -> None:
+    """Run `body` in a fresh study."""
+
+    async def run() -> None:
+        async with study(**changes) as s:
+            await body(s)
+
+    asyncio.run(run())
+
+
 def code_of(error: grpc.aio.AioRpcError) -> str:
     """The stable code in the trailing metadata."""
     return next((str(value) for key, value in error.trailing_metadata() or () if key == status.CODE), "")
+
+
+class Refusal(NamedTuple):
+    """How a call fails."""
+
+    status: grpc.StatusCode
+    code: str
+    text: str
+
+
+async def refused(call: Awaitable[Any]) -> Refusal:
+    """The refusal of a call that must fail."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return Refusal(caught.value.code(), code_of(caught.value), caught.value.details() or "")
+
+
+def journal_states(s: Study, name: str, job: str) -> list[str]:
+    """The states of a job that one party's journal holds, in their order."""
+    records, _ = recover((s.folder / name / "journal").read_bytes())
+    return [record["state"] for record in records if record["job"] == job and record["kind"] == "state"]
 
 
 def sign_charter(charter: charters.Charter, keys: dict[str, Identity], path: Path) -> None:

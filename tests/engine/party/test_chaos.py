@@ -13,7 +13,8 @@ import pytest
 
 from engine.party.runner import Outcome, Work
 from protocols.session import Session
-from tests.engine.party.party_study import DEADLINE, Hold, Study, answer, free_port, meet, study
+from tests.engine.party.party_study import DEADLINE, RELEASED, Study, free_port, study
+from tests.engine.party.stand_ins import answer, meet
 
 pytestmark = pytest.mark.usefixtures("fake_analysis")
 
@@ -114,20 +115,17 @@ def scenario(body: Callable[[Study, Wire], Awaitable[None]]) -> None:
 async def answered_again(s: Study) -> None:
     """Links come back by themselves, and nothing of what happened stands in the way."""
     await s.linked()
-    again = s.ask()
-    await s.submit(again)
-    assert await s.ends(again.job_id) == [("released", "", "")] * 3
+    again = await s.asked()
+    assert await s.ends(again.job_id) == RELEASED
 
 
 def test_a_slow_link_takes_its_time() -> None:
     async def body(s: Study, wire: Wire) -> None:
-        await s.start(run=rounds)
-        await s.linked()
+        await s.begin(run=rounds)
         wire.delay, wire.piece = 0.02, 1000
         begun = time.monotonic()
-        signed = s.ask()
-        await s.submit(signed)
-        assert await s.ends(signed.job_id) == [("released", "", "")] * 3
+        signed = await s.asked()
+        assert await s.ends(signed.job_id) == RELEASED
         assert time.monotonic() - begun > ROUNDS * wire.delay
 
     scenario(body)
@@ -148,12 +146,7 @@ def test_a_fault_on_the_wire_ends_the_job_everywhere_and_the_next_is_answered(fa
     """Bytes that were tampered with never reach a message: TLS ends the connection first."""
 
     async def body(s: Study, wire: Wire) -> None:
-        hold = Hold(rounds)
-        await s.start(run=hold)
-        await s.linked()
-        signed = s.ask()
-        await s.submit(signed)
-        await hold.reached()
+        hold, signed = await s.held(rounds)
         begun = time.monotonic()
         FAULTS[fault](wire)
         hold.release.set()

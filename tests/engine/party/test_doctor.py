@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from engine import identity
 from engine.cli.main import app
 from engine.party import doctor, hardening
-from tests.engine.party.party_study import Clock, Study, make_charter, make_keys, make_study, study
+from tests.engine.party.party_study import Clock, Study, make_charter, make_keys, make_study, scenario, study
 from tests.engine.party.test_serve import ROOT, write_config
 
 pytestmark = pytest.mark.usefixtures("fake_analysis")
@@ -58,21 +58,19 @@ def no_peers(lines: dict[tuple[str, str], str]) -> set[tuple[str, str]]:
 
 
 def test_nothing_is_wrong_with_a_running_study() -> None:
-    async def body() -> None:
-        async with study() as s:
-            config = write_config(s, "um")
-            await s.start()
-            await s.linked()
-            lines = await asyncio.to_thread(found, config)
-            assert {status for _, status in lines} == {"ok"}, lines
-            assert lines["peer", "ok"].count("clocks differ by 0.") == 2
-            assert lines["links", "ok"] == "to iu, uk"
-            assert "20 rows; the charter declares at most 1024 | 3 columns fit" in lines["data", "ok"]
-            result = await asyncio.to_thread(CliRunner().invoke, app, ["party", "doctor", "--config", str(config), "--json"])
-            assert result.exit_code == 0
-            assert {line["status"] for line in json.loads(result.stdout)} == {"ok"}
+    async def body(s: Study) -> None:
+        config = write_config(s, "um")
+        await s.begin()
+        lines = await asyncio.to_thread(found, config)
+        assert {status for _, status in lines} == {"ok"}, lines
+        assert lines["peer", "ok"].count("clocks differ by 0.") == 2
+        assert lines["links", "ok"] == "to iu, uk"
+        assert "20 rows; the charter declares at most 1024 | 3 columns fit" in lines["data", "ok"]
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["party", "doctor", "--config", str(config), "--json"])
+        assert result.exit_code == 0
+        assert {line["status"] for line in json.loads(result.stdout)} == {"ok"}
 
-    asyncio.run(body())
+    scenario(body)
 
 
 def test_a_daemon_that_does_not_run_yet_is_no_ailment(s: Study) -> None:
@@ -303,15 +301,14 @@ def test_another_version(s: Study, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_paused_daemon_and_a_missing_link_are_told() -> None:
-    async def body() -> None:
-        async with study() as s:
-            await s.start("um")
-            s.daemons["um"].flow.pause(True)
-            lines = await asyncio.to_thread(found, write_config(s, "um"))
-            assert "paused" in lines["daemon", "warn"]
-            assert "none to iu" in lines["links", "fail"]
+    async def body(s: Study) -> None:
+        await s.start("um")
+        s.daemons["um"].flow.pause(True)
+        lines = await asyncio.to_thread(found, write_config(s, "um"))
+        assert "paused" in lines["daemon", "warn"]
+        assert "none to iu" in lines["links", "fail"]
 
-    asyncio.run(body())
+    scenario(body)
 
 
 def _changed(path: Path, old: str, new: str) -> Path:

@@ -16,7 +16,8 @@ from engine import identity
 from engine.errors import ConfigError
 from engine.party import daemon
 from engine.party.journal import recover
-from tests.engine.party.party_study import Hold, Study, free_port, make_charter, sign_charter, study
+from tests.engine.party.party_study import Study, free_port, make_charter, scenario, sign_charter
+from tests.engine.party.stand_ins import Hold
 
 pytestmark = pytest.mark.usefixtures("fake_analysis")
 
@@ -71,21 +72,20 @@ async def end(process: asyncio.subprocess.Process) -> tuple[int, str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_daemon_says_when_it_is_ready_and_ends_cleanly_on_a_signal(number: signal.Signals) -> None:
-    async def body() -> None:
-        async with study() as s:
-            metrics = f"127.0.0.1:{free_port()}"
-            process = await serve(write_config(s, "um", metrics=metrics))
-            assert await ready(process) == f"ready um {s.charter.member('um').address}\n"
-            assert "Max core file size        0                    0" in Path(f"/proc/{process.pid}/limits").read_text()
-            page = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://{metrics}/metrics").read().decode())
-            assert "unseen_links 0.0" in page
-            process.send_signal(number)
-            code, errors = await end(process)
-            assert code == 0, errors
-            assert '"event": "stopped"' in errors
-            assert "Traceback" not in errors
+    async def body(s: Study) -> None:
+        metrics = f"127.0.0.1:{free_port()}"
+        process = await serve(write_config(s, "um", metrics=metrics))
+        assert await ready(process) == f"ready um {s.charter.member('um').address}\n"
+        assert "Max core file size        0                    0" in Path(f"/proc/{process.pid}/limits").read_text()
+        page = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://{metrics}/metrics").read().decode())
+        assert "unseen_links 0.0" in page
+        process.send_signal(number)
+        code, errors = await end(process)
+        assert code == 0, errors
+        assert '"event": "stopped"' in errors
+        assert "Traceback" not in errors
 
-    asyncio.run(body())
+    scenario(body)
 
 
 @pytest.mark.parametrize(
@@ -95,91 +95,84 @@ def test_a_daemon_says_when_it_is_ready_and_ends_cleanly_on_a_signal(number: sig
 def test_a_signal_in_the_middle_of_a_session_aborts_it_at_the_others(
     number: signal.Signals, ended: tuple[str, str, str], left: str
 ) -> None:
-    async def body() -> None:
-        async with study() as s:
-            hold = Hold()
-            await s.start("um", "uk", run=hold)
-            process = await serve(write_config(s, "iu"))
-            await ready(process)
-            await s.linked()
-            signed = s.ask()
-            await s.submit(signed)
-            await hold.reached(2)
-            await s.state(signed.job_id, "iu", "computing")
-            process.send_signal(number)
-            found = await s.ends(signed.job_id, ("um", "uk"))
-            assert {end[:2] for end in found} == {ended[:2]}
-            assert ended[2] in {end[2] for end in found}
-            hold.release.set()
-            code, errors = await end(process)
-            assert code == (0 if number is signal.SIGINT else -signal.SIGKILL), errors
-            records, _ = recover((s.folder / "iu" / "journal").read_bytes())
-            assert records[-1]["state"] == left
+    async def body(s: Study) -> None:
+        hold = Hold()
+        await s.start("um", "uk", run=hold)
+        process = await serve(write_config(s, "iu"))
+        await ready(process)
+        await s.linked()
+        signed = await s.asked()
+        await hold.reached(2)
+        await s.state(signed.job_id, "iu", "computing")
+        process.send_signal(number)
+        found = await s.ends(signed.job_id, ("um", "uk"))
+        assert {end[:2] for end in found} == {ended[:2]}
+        assert ended[2] in {end[2] for end in found}
+        hold.release.set()
+        code, errors = await end(process)
+        assert code == (0 if number is signal.SIGINT else -signal.SIGKILL), errors
+        records, _ = recover((s.folder / "iu" / "journal").read_bytes())
+        assert records[-1]["state"] == left
 
-    asyncio.run(body())
+    scenario(body)
 
 
 def test_sigterm_waits_for_what_runs_and_a_second_one_does_not() -> None:
-    async def body() -> None:
-        async with study() as s:
-            hold = Hold()
-            await s.start("um", "uk", run=hold)
-            process = await serve(write_config(s, "iu"))
-            await ready(process)
-            await s.linked()
-            signed = s.ask()
-            await s.submit(signed)
-            await hold.reached(2)
-            await s.state(signed.job_id, "iu", "computing")
-            process.send_signal(signal.SIGTERM)
-            assert process.stderr is not None
-            async with asyncio.timeout(60):
-                while b'"draining"' not in await process.stderr.readline():
-                    pass
-            assert s.daemons["um"].flow.book.find(signed.job_id).state == "computing"
-            process.send_signal(signal.SIGTERM)
-            found = await s.ends(signed.job_id, ("um", "uk"))
-            assert {end[:2] for end in found} == {("aborted", "stopped")}
-            hold.release.set()
-            assert (await end(process))[0] == 0
+    async def body(s: Study) -> None:
+        hold = Hold()
+        await s.start("um", "uk", run=hold)
+        process = await serve(write_config(s, "iu"))
+        await ready(process)
+        await s.linked()
+        signed = await s.asked()
+        await hold.reached(2)
+        await s.state(signed.job_id, "iu", "computing")
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            while b'"draining"' not in await process.stderr.readline():
+                pass
+        assert s.daemons["um"].flow.book.find(signed.job_id).state == "computing"
+        process.send_signal(signal.SIGTERM)
+        found = await s.ends(signed.job_id, ("um", "uk"))
+        assert {end[:2] for end in found} == {("aborted", "stopped")}
+        hold.release.set()
+        assert (await end(process))[0] == 0
 
-    asyncio.run(body())
+    scenario(body)
 
 
 @pytest.mark.parametrize(("observable", "dumpable"), [(False, 0), (True, 1)])
 def test_nobody_looks_into_a_daemon_but_the_owner_of_a_sandbox(observable: bool, dumpable: int) -> None:
-    async def body() -> None:
-        async with study() as s:
-            process = await serve(write_config(s, "um"), DUMPABLE.replace("OBSERVABLE", str(observable)))
-            assert (await ready(process)).endswith(f" {dumpable}\n")
-            process.send_signal(signal.SIGINT)
-            assert (await end(process))[0] == 0
+    async def body(s: Study) -> None:
+        process = await serve(write_config(s, "um"), DUMPABLE.replace("OBSERVABLE", str(observable)))
+        assert (await ready(process)).endswith(f" {dumpable}\n")
+        process.send_signal(signal.SIGINT)
+        assert (await end(process))[0] == 0
 
-    asyncio.run(body())
+    scenario(body)
 
 
 def test_a_daemon_whose_certificate_has_expired_says_so() -> None:
-    async def body() -> None:
-        async with study() as s:
-            s.keys["um"] = identity.create("um", s.folder / "keys" / "um", valid_for=timedelta(seconds=-1))
-            s.charter = make_charter(s.keys)
-            process = await serve(write_config(s, "um"))
-            code, errors = await end(process)
-            assert code != 0
-            assert "the certificate of um is not valid today; um makes a new one" in errors
+    async def body(s: Study) -> None:
+        s.keys["um"] = identity.create("um", s.folder / "keys" / "um", valid_for=timedelta(seconds=-1))
+        s.charter = make_charter(s.keys)
+        process = await serve(write_config(s, "um"))
+        code, errors = await end(process)
+        assert code != 0
+        assert "the certificate of um is not valid today; um makes a new one" in errors
 
-    asyncio.run(body())
+    scenario(body)
 
 
 def test_a_wrong_configuration_ends_before_it_is_ready() -> None:
-    async def body() -> None:
-        async with study() as s:
-            process = await serve(write_config(s, "um", listen="203.0.113.1:1"))
-            code, errors = await end(process)
-            assert code != 0
-            assert "cannot listen on 203.0.113.1:1" in errors
+    async def body(s: Study) -> None:
+        process = await serve(write_config(s, "um", listen="203.0.113.1:1"))
+        code, errors = await end(process)
+        assert code != 0
+        assert "cannot listen on 203.0.113.1:1" in errors
 
-    asyncio.run(body())
+    scenario(body)
 
 
 def test_the_digest_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
