@@ -41,6 +41,12 @@ def build(question: Question, dictionary: Dictionary, limits: Limits) -> Analysi
     return _with_sources(family.build(question, dictionary, limits), dictionary)
 
 
+def under(analysis: Analysis, cell: int) -> Analysis:
+    """The analysis as it runs under the floor for table cells that the parties of a session agreed on: of the counts that it
+    tells itself, those above 0 and below the floor are masked."""
+    return replace(analysis, cell=cell) if isinstance(analysis, Describe | Missing) else analysis
+
+
 def _with_sources(analysis: Any, dictionary: Dictionary) -> Analysis:
     """The analysis with row sets that name what derived columns are made from."""
     plan = analysis.plan
@@ -51,4 +57,4 @@ def _with_sources(analysis: Any, dictionary: Dictionary) -> Analysis:
     return replace(analysis, plan=replace(plan, row_sets=tuple(row_sets)))  # type: ignore[no-any-return]
 
 
-__all__ = ["ANALYSES", "Analysis", "Ask", "Limits", "Question", "build"]
+__all__ = ["ANALYSES", "Analysis", "Ask", "Limits", "Question", "build", "under"]

@@ -1,7 +1,8 @@
 """Describing columns, all together or by group: n, missing, mean, SD, skewness, kurtosis, quartiles; frequencies of categories.
 
 LOCAL    counts, sums of powers (powers.py), cumulative counts on a column's grid (quantiles.py), counts by level
-JOINT    missing counts of 1 to 9 masked, quartiles found by comparisons, third and fourth sums of powers withheld from few people
+JOINT    missing counts above 0 and below the floor for cells masked, quartiles found by comparisons, third and fourth sums of
+         powers withheld from few people
 RESULT   the moments
 
 Leaks: the outputs. A column with at most five possible values is determined by its moments, so it obeys the rule for table cells.
@@ -21,6 +22,7 @@ import numpy as np
 from engine.analyses import describe_result, levels, powers, quantiles
 from engine.analyses.base import Cell, Opened, Output, Plan, RowSet, Stage, State, Statistics, Step, row_sets
 from engine.analyses.bits import flat, negation
+from engine.analyses.inference import CELL
 from engine.analyses.levels import Levels
 from engine.analyses.normalise import declare_count, declare_sum
 from engine.analyses.people import count
@@ -33,7 +35,6 @@ from engine.errors import SpecError
 from engine.results import DescribeResult
 from protocols.engine import Engine, Secret
 
-SMALL = 10  # missing counts below this are masked
 FEW_VALUES = 5  # a column with at most so many possible values is determined by n and four moments
 MOST_GRID_POINTS = 1 << 15  # over all columns and groups
 
@@ -50,6 +51,7 @@ class Describe:
     grids: Mapping[str, Grid]
     by_person: bool  # the dictionary names a person column
     plan: Plan
+    cell: int = CELL  # missing counts below this are masked
 
     @classmethod
     def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> Describe:
@@ -141,7 +143,7 @@ class Describe:
     def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
         rank_of = {column.name: i for i, column in enumerate(self.columns)}
         missing, people = totals["missing"], totals["people"]
-        asked = [missing - SMALL, missing - 1, *([self._too_few(mpc, people)] if self.numeric else [])]
+        asked = [missing - self.cell, missing - 1, *([self._too_few(mpc, people)] if self.numeric else [])]
         fixed = len(asked)
         asked += [people[rank_of[name]] - FEWEST_PEOPLE for name in self.grids]
         asked += [quantiles.differences(mpc, totals[f"cumulative {name}"], totals["n"][rank_of[name]]) for name in self.grids]
@@ -157,7 +159,7 @@ class Describe:
         outputs = {
             "column_n": totals["n"],
             "column_missing": mpc.reshape(masked[0], missing.shape),
-            "column_missing_small": mpc.bounded(below - none, 1, "[m < 1] implies [m < 10]"),
+            "column_missing_small": mpc.bounded(below - none, 1, "[m < 1] implies [m < cell]"),
         }
         for name, quartiles, too_few in zip(self.grids, masked[1:], few, strict=True):
             outputs[f"quartiles {name}"] = mpc.reshape(quartiles, (self.groups, 3))

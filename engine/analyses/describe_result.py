@@ -36,7 +36,7 @@ def _row(analysis: Describe, opened: Opened, i: int, g: int, group: Any) -> dict
 
     column, values = analysis.columns[i], opened.values
     n = int(values["column_n"][i, g])
-    missing = "<10" if values["column_missing_small"][i, g] else int(values["column_missing"][i, g])
+    missing = f"<{inference.cell(opened)}" if values["column_missing_small"][i, g] else int(values["column_missing"][i, g])
     row: dict[str, Any] = {"column": column.name} | ({} if analysis.by is None else {analysis.by.name: group})
     row |= {"n": n, "missing": missing}
     numbers = powers.Moments(*[NOT_A_NUMBER] * 4)

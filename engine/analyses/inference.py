@@ -17,19 +17,27 @@ from engine.results.regression import two_sided
 UNIT = 2.0**-62  # of one entry of the equations that are solved: results/regression.py
 WARNED = 100  # times less than the tolerance
 MOST_CONDITION = 1000.0
+CELL = 10  # people: the floor of a table cell where a charter states no other
 ROBUST_TOLERANCE = 1e-5
 NARROW = "The columns are nearly collinear, or one is far narrower than its bounds in the data dictionary"
 ADVICE = "Leave a column out, or ask for tighter bounds."
 
 
+def cell(opened: Opened) -> int:
+    """Below how many people a count is masked: what the receipt lists among its checks."""
+    receipt = opened.context.get("receipt")
+    limits = {check.rule: check.limit for check in receipt.checks} if receipt else {}
+    return int(limits.get("cell", CELL))
+
+
 def common(opened: Opened, warnings: tuple[str, ...], **more: Any) -> dict[str, Any]:
     """The fields of every result."""
-    context = opened.context
+    context, few = opened.context, f"<{cell(opened)}"
     return {
         "nobs": opened.n,
         "people": opened.people,
-        "missing": "<10" if opened.missing is None else opened.missing,
-        "out_of_bounds": "<10" if opened.out_of_bounds is None else opened.out_of_bounds,
+        "missing": few if opened.missing is None else opened.missing,
+        "out_of_bounds": few if opened.out_of_bounds is None else opened.out_of_bounds,
         "parties": tuple(context.get("parties", ())),
         "engine": context.get("engine", ""),
         "disclosure": context.get("disclosure", "result"),

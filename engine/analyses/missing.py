@@ -1,7 +1,8 @@
 """How many people lack a value, column by column and in any of them: what to know before a model leaves them out.
 
 LOCAL    counts of people with a row that has no value there
-JOINT    counts of 1 to 9 masked; the count of those who lack any withheld where it exceeds a column's by 1 to 9
+JOINT    counts above 0 and below the floor for cells masked; the count of those who lack any withheld where it exceeds a
+         column's by as few
 RESULT   percentages
 
 Nothing is left out for these columns themselves, so the people counted are all whom `where` selects (and who have what
@@ -32,8 +33,7 @@ from engine.errors import SpecError
 from engine.results import MissingResult
 from protocols.engine import Engine, Secret
 
-SMALL = 10  # counts below this are masked
-WITHHELD = "not told how many lack a value in any of the columns: 1 to 9 of them lack none in one of the columns, and would show"
+WITHHELD = "not told how many lack a value in any of the columns: fewer than {} of them lack none in one of these, and would show"
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Missing:
     modes: ClassVar[tuple[str, ...]] = ("result",)
     columns: tuple[str, ...]
     plan: Plan
+    cell: int = inference.CELL  # counts below this are masked
 
     @classmethod
     def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> Missing:
@@ -87,9 +88,9 @@ class Missing:
         missing, columns = totals["missing"], len(self.columns)
         others = missing[np.full(columns, columns)] - missing[:columns]  # who lack something, but not this
         counts = mpc.concat([missing, others])
-        signs = mpc.is_negative(mpc.concat([counts - SMALL, counts - 1]))
+        signs = mpc.is_negative(mpc.concat([counts - self.cell, counts - 1]))
         below, none = signs[: counts.shape[0]], signs[counts.shape[0] :]
-        small = mpc.bounded(below - none, 1, "[m < 1] implies [m < 10]")
+        small = mpc.bounded(below - none, 1, "[m < 1] implies [m < cell]")
         withheld = mpc.reshape(any_of(mpc, [small[columns + 1 :]]), (1,))
         allowed = mpc.concat([negation(mpc, below[:columns]), self._told(mpc, below[columns : columns + 1], withheld)])
         return Step(
@@ -108,12 +109,13 @@ class Missing:
 
     def result(self, opened: Opened) -> MissingResult:
         small, counts = opened.values["column_missing_small"], opened.values["column_missing"]
-        told = ["<10" if few else int(number) for few, number in zip(small, counts, strict=True)]
+        cell = inference.cell(opened)
+        told = [f"<{cell}" if few else int(number) for few, number in zip(small, counts, strict=True)]
         percent = [float("nan") if few else 100 * number / opened.people for few, number in zip(small, counts, strict=True)]
         table = pd.DataFrame({"missing": told[:-1], "percent": percent[:-1]}, index=pd.Index(self.columns, name="column"))
-        withheld = bool(opened.values["incomplete_withheld"][0]) and told[-1] != "<10"
+        withheld = bool(opened.values["incomplete_withheld"][0]) and not small[-1]
         return MissingResult(
-            **inference.common(opened, (WITHHELD,) if withheld else (), error_bound=0.0),
+            **inference.common(opened, (WITHHELD.format(cell),) if withheld else (), error_bound=0.0),
             table=table,
             incomplete=None if withheld else told[-1],
         )

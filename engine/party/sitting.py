@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from engine import analyses
 from engine.charter import Floors
 from engine.data.rows import DataSource
 from engine.errors import DataError
@@ -80,7 +81,7 @@ def sit(
     session, started = link.session(), seat.clock()
     agreed = terms.agree(session, seat.floors, _snapshot(link, session, seat.source))
     work = Work(
-        analysis=question.analysis,
+        analysis=analyses.under(question.analysis, agreed.floors.cell),
         policy=gate_policy(agreed),
         where=question.where,
         steps=question.spec.disclosure == "steps" and seat.steps,

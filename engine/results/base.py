@@ -21,7 +21,8 @@ class PlotUnavailable(UnseenError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
-    """Common fields. A count of 1 to 9 people is told as the text "<10".
+    """Common fields. A count of people above 0 and below the floor for table cells, ten or what the receipt says, is told as the
+    text "<10".
 
     `error_bound` is the largest error that the protocol's arithmetic can have caused, in standard errors of the estimate
     concerned (0 where the answer is exact); how it is derived is said in each result's docstring.

@@ -14,9 +14,10 @@ from engine.results.base import WIDTH, Result, axes
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MissingResult(Result):
-    """`table`: one row a column with `missing`, the people with a row that has no value there (the text "<10" for 1 to 9), and
-    `percent` of all people asked about. `incomplete`: the people who lack a value in at least one of the columns; None where,
-    beside the columns' own counts, it would tell of 1 to 9 people."""
+    """`table`: one row a column with `missing`, the people with a row that has no value there ("<10" where there are some,
+    but fewer than the floor for table cells, here 10), and `percent` of all people asked about. `incomplete`: the people who lack
+    a value in at least one of the columns; None where, beside the columns' own counts, it would tell of fewer than that floor.
+    """
 
     table: pd.DataFrame
     incomplete: int | str | None
@@ -25,7 +26,7 @@ class MissingResult(Result):
         return self.table
 
     def plot(self, ax: Any = None) -> Any:
-        """Bars of the percentages; none for counts of 1 to 9."""
+        """Bars of the percentages; none for counts that are not told."""
         ax = axes(ax)
         self.table["percent"].fillna(0.0).plot.barh(ax=ax)
         ax.invert_yaxis()

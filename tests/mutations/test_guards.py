@@ -39,6 +39,7 @@ class Mutation:
 VIEWS = "tests/protocols/test_views.py"
 GATE = "tests/engine/test_gate.py::test_each_rule_at_its_edge"
 POLICY = "tests/engine/party/test_policy.py"
+TERMS = "tests/engine/party/test_terms.py"
 DERIVED = "tests/engine/test_derivation.py"
 CKKS = "tests/protocols/ckks"
 JOINT = "tests/protocols/ckks/multiparty"
@@ -638,6 +639,13 @@ MUTATIONS = [
         "return bool(user == os.geteuid())",
         "return True",
         f"{RELAY}::test_a_door_opens_to_the_own_user_only",
+    ),
+    Mutation(
+        "floor-of-an-analysis-own-counts",
+        "engine/party/sitting.py",
+        "analyses.under(question.analysis, agreed.floors.cell)",
+        "question.analysis",
+        f"{TERMS}::test_an_analysis_masks_its_own_counts_by_the_strictest_floor",
     ),
 ]
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from engine.analyses import Ask, Limits, build
+from engine.analyses import Ask, Limits, build, under
 from engine.analyses.base import Analysis
 from engine.cohort import Condition
 from engine.data.frame_source import FrameSource
 from engine.dictionary import Dictionary
 from engine.dry_run import run_in_clear
 from engine.party.gate import GatePolicy
+from engine.receipt import Check
 from tests import datasets
 
 LOOSE = GatePolicy(cohort=5, cell=5, hospitals=2, residual_df=1, parameters_share=0.5)
@@ -49,6 +52,15 @@ def ask(
     context = {"engine": "plaintext", "where": where.canonical() if where else None}
     opened = run_in_clear(question, [FrameSource(frame, parsed) for frame in frames], policy, where, context)
     return question.result(opened)
+
+
+def ask_under(cell: int, frames: list[pd.DataFrame], dictionary: dict[str, Any], analysis: str, **fields: Any) -> Any:
+    """The result object where parties agreed on this floor for table cells, and the receipt says so."""
+    parsed = Dictionary.parse(dictionary)
+    question = under(analysis_of(parsed, analysis, **fields), cell)
+    context = {"receipt": SimpleNamespace(checks=[Check(rule="cell", limit=cell), Check(rule="ranges")])}
+    sources = [FrameSource(frame, parsed) for frame in frames]
+    return question.result(run_in_clear(question, sources, replace(TWO_HOSPITALS, cell=cell), None, context))
 
 
 def ask_set(name: str, analysis: str, **fields: Any) -> tuple[Any, pd.DataFrame]:

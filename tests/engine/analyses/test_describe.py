@@ -16,7 +16,7 @@ from engine.dry_run import plan_ranges, run_in_clear
 from engine.errors import RefusedByDisclosureRules, SpecError
 from tests import datasets
 from tests.conformance.cases import possible_values, shape_is_given
-from tests.engine.analyses.studies import LOOSE, analysis_of, ask, ask_set, split
+from tests.engine.analyses.studies import LOOSE, analysis_of, ask, ask_set, ask_under, split
 
 SETS = [
     ("indo_rct", ("age", "risk", "female"), None),
@@ -154,6 +154,14 @@ def test_missing_counts_of_one_to_nine_are_not_told_apart(missing: int, told: in
     found = describe(data, "x", "fine")
     assert found.to_frame().loc["x", ["n", "missing"]].tolist() == [200 - missing, told]
     assert found.to_frame().loc["fine", "missing"] == 0
+
+
+@pytest.mark.parametrize(("cell", "missing", "told"), [(20, 19, "<20"), (20, 20, 20), (5, 4, "<5"), (5, 5, 5)])
+def test_the_floor_for_cells_says_which_missing_counts_are_told(cell: int, missing: int, told: int | str) -> None:
+    data = frame().astype({"x": float})
+    data.loc[: missing - 1, "x"] = np.nan
+    found = ask_under(cell, split(data), {"columns": COLUMNS}, "describe", columns=["x", "fine"])
+    assert found.to_frame().loc["x", "missing"] == told
 
 
 def test_an_absent_level_of_by_is_dropped_and_a_small_one_refuses() -> None:

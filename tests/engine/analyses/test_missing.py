@@ -11,7 +11,7 @@ from engine.dictionary import Dictionary
 from engine.dry_run import plan_ranges, run_in_clear
 from engine.errors import RefusedByDisclosureRules, SpecError
 from engine.party.gate import GatePolicy
-from tests.engine.analyses.studies import analysis_of, ask, ask_set, split
+from tests.engine.analyses.studies import analysis_of, ask, ask_set, ask_under, split
 
 COLUMNS: dict[str, Any] = {
     "a": {"type": "number", "bounds": [0, 1]},
@@ -39,6 +39,24 @@ def test_counts_of_one_to_nine_are_not_told_apart(number: int, told: int | str) 
     assert found.table.loc["b", "percent"] == pytest.approx(100 * (number + 12) / 90)
     assert np.isnan(found.table.loc["a", "percent"]) == (told == "<10")
     assert (found.nobs, found.missing, found.error_bound) == (90, 0, 0.0)
+
+
+@pytest.mark.parametrize(("cell", "number", "told"), [(20, 1, "<20"), (20, 19, "<20"), (20, 20, 20), (5, 4, "<5"), (5, 5, 5)])
+def test_the_floor_for_cells_says_which_counts_are_told(cell: int, number: int, told: int | str) -> None:
+    rows = frame(number, 0, 150)
+    found = ask_under(cell, split(rows), {"columns": COLUMNS}, "missing", columns=("a", "b"))
+    assert (found.table.loc["a", "missing"], found.incomplete) == (told, told)
+    left_out = ask_under(cell, split(rows), {"columns": COLUMNS}, "missing", columns=("b",), complete=["a"])
+    assert (left_out.missing, left_out.out_of_bounds) == (told, 0)
+    assert f"left out: missing {told}, out of bounds 0" in left_out.summary()
+
+
+def test_a_count_of_those_who_lack_any_tells_no_few_by_its_difference_to_a_column() -> None:
+    found = ask_under(20, split(frame(30, 25, 150)), {"columns": COLUMNS}, "missing", columns=("a", "b"))
+    assert found.incomplete == 55
+    found = ask_under(20, split(frame(30, 19, 150)), {"columns": COLUMNS}, "missing", columns=("a", "b"))
+    assert (found.incomplete, found.table["missing"].tolist()) == (None, [30, "<20"])
+    assert any("fewer than 20" in warning for warning in found.warnings)
 
 
 def test_those_who_lack_something_are_counted_once() -> None:

@@ -1,13 +1,21 @@
 """What a session's parties agree on beforehand: the strictest floors, everybody's snapshot."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from engine.analyses import Ask, Limits, build
 from engine.charter import Floors
-from engine.party import terms
+from engine.dictionary import Dictionary
+from engine.party import sitting, terms
+from engine.party.runner import Outcome, Work
+from engine.party.sitting import Seat
 from engine.party.terms import Terms
 from protocols.errors import PeerMisbehaved
 from protocols.session import Session
@@ -49,3 +57,27 @@ def test_a_laxer_floor_changes_nothing() -> None:
     laxer = np.array([5, 5, 2, 1, 0.5])
     outcome = Simulation(tamper=spoil(lambda values: laxer)).run(agree)
     assert outcome.results[1].floors == Floors(cohort=20, parameters_share=0.05)
+
+
+@pytest.mark.parametrize("ask", [Ask("missing", columns=["a"]), Ask("describe", columns=["a"])], ids=lambda ask: ask.analysis)
+def test_an_analysis_masks_its_own_counts_by_the_strictest_floor(ask: Ask) -> None:
+    dictionary = Dictionary.parse({"columns": {"a": {"type": "binary"}}})
+    floors = [Floors(), Floors(cell=20), Floors(cell=15)]
+    question: Any = SimpleNamespace(
+        analysis=build(ask, dictionary, Limits(10)), where=None, spec=SimpleNamespace(disclosure="result")
+    )
+
+    def cell(session: Session) -> int:
+        found: list[Any] = []
+
+        def run(_: Session, work: Work) -> Outcome:
+            found.append(work.analysis)
+            return Outcome(None)
+
+        link: Any = SimpleNamespace(session=lambda: session, heartbeating=nullcontext)
+        source: Any = SimpleNamespace(snapshot=lambda: bytes(32))
+        seat = Seat(run, floors[session.me], False, source, b"", lambda: datetime.now(UTC))
+        sitting.sit(link, seat, question, list, (), lambda stage: None)
+        return int(found[0].cell)
+
+    assert Simulation().run(cell).results == [20, 20, 20]
