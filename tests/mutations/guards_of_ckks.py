@@ -1,0 +1,163 @@
+"""Guards of the encrypted engine's protocols."""
+
+from tests.mutations.mutation import Mutation
+
+CKKS = "tests/protocols/ckks"
+JOINT = "tests/protocols/ckks/multiparty"
+
+GUARDS = [
+    Mutation(
+        "special-primes-count-in-the-table",
+        "protocols/ckks/parameters.py",
+        "if self.modulus_bits > limit:",
+        "if math.log2(math.prod(self.primes)) > limit:",
+        f"{CKKS}/test_parameters.py::test_a_modulus_that_only_fits_without_the_special_primes_is_refused",
+    ),
+    Mutation(
+        "ciphertexts-of-one-key",
+        "protocols/ckks/ciphertext.py",
+        "if a.key_id != b.key_id:",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_another_key",
+    ),
+    Mutation(
+        "relinearisation-key-of-the-ciphertext",
+        "protocols/ckks/products.py",
+        "if a.key_id != key.key_id:",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_another_key",
+    ),
+    Mutation(
+        "parameters-of-one-preset",
+        "protocols/ckks/ciphertext.py",
+        "if a is not b and a.id != b.id:",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_other_parameters",
+    ),
+    Mutation(
+        "scales-of-a-sum",
+        "protocols/ckks/ciphertext.py",
+        "if not same_scale(a, b):",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_different_scales",
+    ),
+    Mutation(
+        "no-overflow-of-a-ciphertext",
+        "protocols/ckks/ciphertext.py",
+        "if not self.context.fits(self.level, self.scale, self.estimate):",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_products_that_outgrow_the_modulus",
+    ),
+    Mutation(
+        "declared-bound-of-a-plaintext",
+        "protocols/ckks/encoder.py",
+        "if not _within(array, bound):",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_numbers_that_are_none_or_beyond_the_bound",
+    ),
+    Mutation(
+        "declared-bound-of-a-decryption",
+        "protocols/ckks/encoder.py",
+        "if not _within(values, (estimate.bound + estimate.error) * (1 + noise.FLOAT_ERROR)):",
+        "if False:",
+        f"{CKKS}/test_bad_input.py::test_a_value_larger_than_it_was_declared_shows_when_it_is_decrypted",
+    ),
+    Mutation(
+        "noise-of-a-key",
+        "protocols/ckks/keys.py",
+        "return rns.sub(noise_polynomial(randomness, basis), product, basis, out=product)",
+        "return rns.neg(product, basis, out=product)",
+        f"{CKKS}/test_keys.py::test_a_public_key_is_an_encryption_of_zero",
+    ),
+    Mutation(
+        "coins-of-an-encryption",
+        "protocols/ckks/encryption.py",
+        "ternary_coefficients(randomness, context.degree)",
+        "ternary_coefficients(randomness, context.degree) ** 2",
+        f"{CKKS}/test_keys.py::test_an_encryption_has_the_coins_of_its_stream",
+    ),
+    Mutation(
+        "parameters-of-a-message",
+        "protocols/ckks/wire.py",
+        "if header.context_id != context.id:",
+        "if False:",
+        f"{CKKS}/test_wire.py::test_an_altered_field_is_refused",
+    ),
+    Mutation(
+        "numbers-of-a-message",
+        "protocols/ckks/wire.py",
+        "if not (_positive(header.scale) and _positive(header.deviation) and 0 <= header.bound < math.inf):",
+        "if False:",
+        f"{CKKS}/test_wire.py::test_numbers_that_cannot_be_are_refused",
+    ),
+    Mutation(
+        "secret-keys-stay",
+        "protocols/ckks/keys.py",
+        'raise TypeError("a secret key is not serialised or copied")',
+        "return super().__reduce_ex__(protocol)",
+        f"{CKKS}/test_keys.py::test_a_secret_key_is_not_shown_or_serialised_by_accident",
+    ),
+    Mutation(
+        "encryption-of-zero",
+        "protocols/ckks/multiparty/conversion.py",
+        "rns.add(each.polynomials, zero_polynomials(key, 0, randomness), basis, out=place[:, None])",
+        "place[:, None] = each.polynomials",
+        f"{JOINT}/test_conversion.py::test_no_division_reads_a_column_because_of_the_encryption_of_zero",
+    ),
+    Mutation(
+        "uniform-mask-of-a-decryption",
+        "protocols/ckks/multiparty/conversion.py",
+        "mask, noise = _uniform(randomness, basis, len(inner))",
+        "mask, noise = _noise(randomness, basis, len(inner))",
+        f"{JOINT}/test_conversion.py::test_no_crafted_ciphertext_reads_the_key_through_a_uniform_mask",
+    ),
+    Mutation(
+        "one-share-for-each-ciphertext",
+        "protocols/ckks/multiparty/conversion.py",
+        "if name not in self._made and name not in names[:i]",
+        "if True",
+        f"{JOINT}/test_conversion.py::test_a_share_is_made_once_and_sent_again_byte_for_byte",
+    ),
+    Mutation(
+        "comparison-of-joint-ciphertexts",
+        "protocols/ckks/multiparty/conversion.py",
+        "require_same(session, also, c1, among=session.hospitals)",
+        "pass",
+        f"{JOINT}/test_conversion.py::test_two_ciphertexts_to_two_peers_end_the_session",
+    ),
+    Mutation(
+        "ciphertexts-of-this-session-alone",
+        "protocols/ckks/multiparty/conversion.py",
+        "if each.key_id != key.key_id:",
+        "if False:",
+        f"{JOINT}/test_conversion.py::test_what_does_not_fit_the_plan_is_refused",
+    ),
+    Mutation(
+        "wrap-count",
+        "protocols/ckks/multiparty/unwrap.py",
+        "wraps = steps - mpc.sum(below, 0)",
+        "wraps = 0 * mpc.sum(below, 0)",
+        f"{JOINT}/test_unwrap.py::test_every_value_comes_back_whatever_masked_it",
+    ),
+    Mutation(
+        "commitment-to-a-nonce",
+        "protocols/ckks/multiparty/agreement.py",
+        "if _commitment(session, who, each) != commitments[who].tobytes():",
+        "if False:",
+        f"{JOINT}/test_agreement.py::test_a_nonce_that_was_not_committed_to_ends_the_session",
+    ),
+    Mutation(
+        "comparison-of-joint-keys",
+        "protocols/ckks/multiparty/keys.py",
+        "require_same(session, common.key_id, first, second)",
+        "pass",
+        f"{JOINT}/test_keys.py::test_a_sum_that_differs_between_two_peers_ends_the_session",
+    ),
+    Mutation(
+        "seed-among-what-is-compared",
+        "protocols/ckks/multiparty/keys.py",
+        "require_same(session, common.key_id, first, second)",
+        "require_same(session, first, second)",
+        f"{JOINT}/test_keys.py::test_nonces_that_differ_between_peers_end_the_session",
+    ),
+]

@@ -1,0 +1,191 @@
+"""Guards of the daemon: its gate, its records, its links and relay, and of what a client believes."""
+
+from tests.mutations.mutation import Mutation
+
+GATE = "tests/engine/test_gate.py::test_each_rule_at_its_edge"
+POLICY = "tests/engine/party/test_policy.py"
+TERMS = "tests/engine/party/test_terms.py"
+
+GUARDS = [
+    Mutation(
+        "range-plan-before-a-job",
+        "engine/party/policy.py",
+        "        plan_ranges(analysis)\n",
+        "        pass\n",
+        f"{POLICY}::test_a_question_whose_plan_is_one_bit_over_is_refused",
+    ),
+    Mutation("gate-cohort", "engine/party/gate.py", "policy.people_needed(plan.parameters)", "1", GATE),
+    Mutation(
+        "gate-hospitals", "engine/party/gate.py", 'counts["contributes"], policy.hospitals', 'counts["contributes"], 1', GATE
+    ),
+    Mutation("gate-complement", "engine/party/gate.py", 'counts["complement"], policy.cohort', 'counts["complement"], 1', GATE),
+    Mutation("gate-cells", "engine/party/gate.py", 'totals["gate.cells"], policy.cell', 'totals["gate.cells"], 1', GATE),
+    Mutation(
+        "gate-differences",
+        "engine/party/gate.py",
+        'totals["gate.differences"], DIFFERENCE',
+        'totals["gate.differences"], 1',
+        GATE,
+    ),
+    Mutation(
+        "gate-ranges",
+        "engine/party/gate.py",
+        "self.below(x + total.bound, 0), self.below(total.bound - x, 0)",
+        "self.below(x - x, 0), self.below(x - x, 0)",
+        "tests/engine/test_gate.py::test_any_ring_element_out_of_range_is_seen",
+    ),
+    Mutation(
+        "declared-outputs-only",
+        "engine/party/gate.py",
+        "if sorted(values) != sorted(output.name for output in outputs):",
+        "if not values and outputs:",
+        "tests/engine/test_gate.py::test_only_what_was_declared_opens",
+    ),
+    Mutation(
+        "declared-controls-only",
+        "engine/party/gate.py",
+        "    _compare(controls, step.controls)\n",
+        "",
+        "tests/engine/test_gate.py::test_only_what_was_declared_opens",
+    ),
+    Mutation(
+        "rows-padded-to-the-band",
+        "engine/party/runner.py",
+        "    out = np.zeros(each.shape, dtype=values.dtype)\n    out[: len(values)] = values\n    return out",
+        "    return values",
+        "tests/engine/party/test_shared_rows.py::test_sizes_do_not_tell_how_many_rows_are_used",
+    ),
+    Mutation(
+        "spec-signature",
+        "engine/spec.py",
+        "canonical.verify(public_key, DOMAIN, self.data, self.signature)",
+        "pass",
+        f"{POLICY}::test_every_flipped_bit_of_a_question_or_its_signature_is_refused",
+    ),
+    Mutation(
+        "spec-canonical-bytes",
+        "engine/spec.py",
+        "if spec.to_bytes() != self.data:",
+        "if not self.data:",
+        f"{POLICY}::test_a_question_whose_keys_were_reordered_is_refused_even_when_signed",
+    ),
+    Mutation(
+        "certificate-pin",
+        "engine/transport/credentials.py",
+        "if presented == [member.certificate_der]:",
+        "if presented:",
+        "tests/engine/transport/test_credentials.py::test_anybody_else_is_refused",
+    ),
+    Mutation(
+        "paused",
+        "engine/party/flow.py",
+        "if self.book.standing.paused or self._stopping:",
+        "if self._stopping:",
+        "tests/engine/party/test_standing.py::test_a_paused_party_takes_no_new_question_and_finishes_what_it_has",
+    ),
+    Mutation(
+        "revoked-researcher",
+        "engine/party/jobs_service.py",
+        "        self._flow.check_served(caller.name)\n",
+        "",
+        "tests/engine/party/test_standing.py::test_a_revoked_researcher_is_served_no_more_and_what_waits_ends_for_all",
+    ),
+    Mutation(
+        "not-dumpable",
+        "engine/party/server.py",
+        "        hardening.unreadable()\n",
+        "        pass\n",
+        "tests/engine/party/test_serve.py::test_nobody_looks_into_a_daemon_but_the_owner_of_a_sandbox",
+    ),
+    Mutation(
+        "session-hello-signature",
+        "engine/transport/opening.py",
+        "canonical.verify(self._charter.member(member).key_bytes, DOMAIN, signed, hello.signature)",
+        "pass",
+        "tests/engine/transport/test_opening.py::test_a_tampered_hello_opens_nothing",
+    ),
+    Mutation(
+        "frames-in-the-plan",
+        "engine/transport/inbox.py",
+        "if header != (plan.kind, plan.dtype, plan.shape, plan.chunks, self._next) or len(frame.payload) != stop - start:",
+        "if len(frame.payload) != stop - start:",
+        "tests/engine/transport/test_frames.py::test_a_header_that_the_plan_does_not_hold_is_refused_before_allocation",
+    ),
+    Mutation(
+        "due-frames-compared",
+        "engine/transport/inbox.py",
+        "or len(raw) != self._due_length or not raw.startswith(self._due_head):",
+        "or not raw:",
+        "tests/engine/transport/test_frames.py::test_only_the_very_next_message_is_due",
+    ),
+    Mutation(
+        "journal-sync",
+        "engine/party/journal.py",
+        "            _write_all(self._handle, data, self._end)\n            self._sync(self._handle)",
+        "            _write_all(self._handle, data, self._end)",
+        "tests/engine/party/test_journal.py::test_a_record_that_does_not_reach_the_disk_is_taken_back",
+    ),
+    Mutation(
+        "receipts-agree",
+        "engine/client/reveal.py",
+        "    receipts.agree(verified)\n",
+        "",
+        "tests/engine/test_client.py::test_a_signed_receipt_that_tells_another_story_is_withheld",
+    ),
+    Mutation(
+        "receipt-signature",
+        "engine/receipt.py",
+        "canonical.verify(public_key, DOMAIN, data, signature)",
+        "pass",
+        "tests/engine/test_client.py::test_an_altered_release_is_withheld",
+    ),
+    Mutation(
+        "rows-the-rules-have-seen",
+        "engine/party/runner.py",
+        "if [digest.to_bytes() for digest in digests] != [digest.to_bytes() for digest in self.digests]:",
+        "if False:",
+        "tests/engine/party/test_own_data.py::test_rows_that_change_after_the_rules_have_seen_them_end_the_job",
+    ),
+    Mutation(
+        "relay's-members-by-their-keys",
+        "engine/relay/words.py",
+        "    canonical.verify(member.key_bytes, DOMAIN, nonce + body, signature)\n",
+        "",
+        "tests/engine/relay/test_relay_refusals.py::test_nobody_waits_or_dials_with_another_key_than_the_charters",
+    ),
+    Mutation(
+        "relay's-fresh-bytes",
+        "engine/relay/server.py",
+        "os.urandom(NONCE_SIZE)",
+        "bytes(NONCE_SIZE)",
+        "tests/engine/relay/test_relay_refusals.py::test_a_signature_serves_once",
+    ),
+    Mutation(
+        "relay's-strangers",
+        "engine/relay/server.py",
+        " or self._strangers >= self._limits.strangers",
+        "",
+        "tests/engine/relay/test_relay_refusals.py::test_strangers_and_all_lines_together_are_bounded",
+    ),
+    Mutation(
+        "relay-held-up-by-who-does-not-read",
+        "engine/relay/line.py",
+        "            await sink.writer.drain()\n",
+        "",
+        "tests/engine/relay/test_relay.py::test_a_side_that_does_not_read_holds_the_other_up_instead_of_filling_memory",
+    ),
+    Mutation(
+        "door-for-the-own-user",
+        "engine/relay/doors.py",
+        "return bool(user == os.geteuid())",
+        "return True",
+        "tests/engine/relay/test_doors.py::test_a_door_opens_to_the_own_user_only",
+    ),
+    Mutation(
+        "floor-of-an-analysis-own-counts",
+        "engine/party/sitting.py",
+        "analyses.under(question.analysis, agreed.floors.cell)",
+        "question.analysis",
+        f"{TERMS}::test_an_analysis_masks_its_own_counts_by_the_strictest_floor",
+    ),
+]
