@@ -33,8 +33,8 @@ from benchmarks.peers import Peer, Skipped
 from benchmarks.questions import MODES, QUESTIONS, RESULT, Pooled, error
 from benchmarks.table import Row
 from engine.analyses.base import EncryptedSums
+from engine.analyses.encrypted_sums import plan_of
 from engine.dictionary import Dictionary
-from engine.party.ciphers import plan_of
 from engine.receipt import Receipt
 from engine.sandbox_files import Choices
 from engine.wire.v1.jobs_pb2 import Release
@@ -163,7 +163,7 @@ def _encrypted(receipt: Receipt, setting: Setting) -> Row:
     """What only rows of fits on ciphertexts have."""
     if not receipt.converted:
         return {}
-    sums = EncryptedSums(setting.columns + 1, {}, products=True)
+    sums = EncryptedSums(setting.columns + 1, {})
     return {"converted": receipt.converted, "level": plan_of(sums, ROWS_LOG2, setting.parties).level}
 
 

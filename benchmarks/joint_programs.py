@@ -17,8 +17,10 @@ import native
 from benchmarks import memory
 from benchmarks.programs import barrier
 from engine.analyses.base import EncryptedSums
-from engine.analyses.moments import Symmetric
-from engine.party.ciphers import BOUND, chunks, plan_of
+from engine.analyses.encrypted_families import encrypted
+from engine.analyses.encrypted_sums import BOUND, chunks, plan_of
+from engine.analyses.families import Binomial
+from engine.analyses.glm_encrypted import gradient_sums, hessian_sums
 from protocols.ckks import Ciphertext, context_of, encode, encrypt, multiply
 from protocols.ckks.arithmetic import add, drop_to
 from protocols.ckks.multiparty.conversion import ShareBook, elements, to_ciphertext, to_shares
@@ -40,10 +42,7 @@ GRADIENT, HESSIAN = "gradient step", "Hessian step"
 
 def sums_of(step: str, numbers: int) -> EncryptedSums:
     """What a logistic regression of so many coefficients converts in this step."""
-    if step == GRADIENT:
-        return EncryptedSums(numbers, {"mean": numbers})
-    counts = {"mean": numbers, "weight": Symmetric(numbers).entries, **dict.fromkeys(("cumulant", "guard", "rise", "fall"), 1)}
-    return EncryptedSums(numbers, counts, products=True)
+    return gradient_sums(numbers) if step == GRADIENT else hessian_sums(numbers, encrypted(Binomial()))
 
 
 def keys(session: Session, *, numbers: int) -> dict[str, Any]:

@@ -16,11 +16,11 @@ import numpy as np
 
 import native
 from engine.analyses.base import STOPS, Analysis, Opened, Output, Stage, State, Step
+from engine.analyses.encrypted_sums import plan_of, totals_in_clear
 from engine.analyses.opening import open_outputs, reals
 from engine.data.rows import DataSource, Query
 from engine.errors import NotEstimable, RefusedByDisclosureRules
 from engine.party import gate
-from engine.party.ciphers import plan_of, totals_in_clear
 from engine.party.gate import GatePolicy
 from engine.party.runner import banded, joined, padded
 from protocols.engine import Secret

@@ -25,6 +25,7 @@ class Weighted:
     factors: Sequence[Any]
     columns: Callable[[int, slice], np.ndarray]  # (block, which) -> float64 (columns, rows) in [-1, 1]
     count: int
+    overflow_shows: bool = False  # whoever asked finds out, on shares, whether these sums kept within their room
 
 
 class RowWise(Protocol):

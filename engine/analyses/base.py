@@ -98,7 +98,6 @@ class EncryptedSums:
     numbers: int  # how many coefficients are encrypted
     counts: Mapping[str, int]  # sums by name
     rooms: Mapping[str, int] = field(default_factory=dict)
-    products: bool = False  # products of functions are among the factors: a level more
 
 
 @dataclass(frozen=True)
@@ -129,6 +128,7 @@ class Plan:
     bands: tuple[int, ...] = ()  # public: the rows to which each hospital pads what it shares row by row
     controls: tuple[str, ...] = ()  # control bits that any stage may open, beside the stops
     shares_rows: bool = False  # hospitals share rows: two compute parties together could read them
+    encrypted: bool = False  # hospitals compute on encrypted coefficients, on the rows of the first pass, again and again
     opened: tuple[Output, ...] = ()
     max_stages: int = 1
 
@@ -177,7 +177,8 @@ STOPS = {
     "tens of thousands of times wider than its values can count as constant: tighten them.",
     "separated": "The fit does not converge: the outcome is perfectly (or almost) predicted by the columns. Leave a column out "
     "or merge levels. Counts that are on average a thousandth of the bound that the data dictionary gives them, or less, are too "
-    'small for fits in `result` mode: tighten the bound, or ask with disclosure="steps".',
+    "small for fits in `result` mode: tighten the bound, or ask with disclosure=\"steps\". With engine='ckks', cohorts that are "
+    "a thousandth of the hospitals' tables or less can end like this as well: ask with engine='replicated'.",
     "beyond": "The fitted means of some rows lie far beyond the largest response that the data dictionary allows, where they are "
     "not computed. Widen the response's bounds in the dictionary, or leave a column out.",
     "interval": "Some linear predictors lie beyond the interval on which this engine computes means. Leave out a column that "

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebinterpolate
+from scipy.special import expit
 
 from engine.analyses.families import MEAN_ROOM_LOG2, Binomial, Family, Poisson
-from protocols.ckks.polynomial import interpolate, sigmoid
-from protocols.numeric.solve import FAR, FAST, NEGATIVE_LOG2
+from protocols.numeric.solve import FAR, FAR_NEGATIVE_LOG2, FAST, NEGATIVE_LOG2
 from protocols.rowwise import Series
 
 DEGREE = 63
-FAR_NEGATIVE_LOG2 = -26
 GUARD: Series = (0.0,) * 62 + (1.0,)
 
 
@@ -36,7 +36,6 @@ class EncryptedFamily:
     error: float  # of a mean, in the response's unit: the series
     noise: float  # of a mean, random: the ciphertexts
     converged_log2: int
-    runs_away_log2: int
     steps: tuple[float, ...]
     negative_log2: int  # of `steps`: how far below 0 a Hessian may be (protocols/numeric/solve.py)
     epsilon_log2: int  # of B, added to H: above what weights and sums are off by
@@ -44,6 +43,7 @@ class EncryptedFamily:
     room_log2: int = 10  # the mean of such a square times its column stays below 2^room_log2, as a rule
     wide_log2: int = 24  # and below 2^wide_log2 always
     square_log2: int = 0  # its column counts in 2^square_log2
+    counts: bool = False  # the response is a count, whose chi-square has two terms more
 
 
 def encrypted(family: Family) -> EncryptedFamily:
@@ -58,7 +58,7 @@ def encrypted(family: Family) -> EncryptedFamily:
 def _binomial() -> EncryptedFamily:
     limit = 16.0
     series = {
-        "mean": _series(sigmoid, limit),
+        "mean": _series(expit, limit),
         "cumulant": _series(lambda eta: np.logaddexp(0.0, eta) / 32, limit, 2 * DEGREE + 1),
         "guard": GUARD,
         "rise": _series(lambda eta: np.exp(eta / 2), limit),
@@ -73,7 +73,6 @@ def _binomial() -> EncryptedFamily:
         error=2.5e-6,
         noise=2.0**-20,
         converged_log2=-32,
-        runs_away_log2=-5,
         steps=FAST,
         negative_log2=NEGATIVE_LOG2,
         epsilon_log2=-12,
@@ -99,7 +98,6 @@ def _poisson(m: int) -> EncryptedFamily:
         error=1e-11 * 2**m,
         noise=2.0 ** (m - 20),
         converged_log2=-38,
-        runs_away_log2=-5,
         steps=FAR,
         negative_log2=FAR_NEGATIVE_LOG2,
         epsilon_log2=-21,
@@ -107,8 +105,10 @@ def _poisson(m: int) -> EncryptedFamily:
         room_log2=2 - k,
         wide_log2=m,
         square_log2=2 * k,
+        counts=True,
     )
 
 
 def _series(function: Callable[[np.ndarray], np.ndarray], limit: float, degree: int = DEGREE) -> Series:
-    return interpolate(lambda x: function(limit * x), degree, -1.0, 1.0)
+    found: np.ndarray = chebinterpolate(lambda x: function(limit * x), degree)
+    return tuple(float(c) for c in found)

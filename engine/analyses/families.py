@@ -55,6 +55,15 @@ class Family(Protocol):
         """|y eta - b(eta)| <= 2^fit_log2; larger ones count as this."""
         ...
 
+    @property
+    def total(self) -> str:
+        """The name of the output that is sum y."""
+        ...
+
+    def variance(self, mean: float) -> float:
+        """Of a response with this mean."""
+        ...
+
     def response(self, design: Design, batch: Batch) -> np.ndarray: ...
 
     def residual(self, eta: np.ndarray, y: np.ndarray) -> np.ndarray: ...
@@ -92,9 +101,13 @@ class Binomial:
 
     name: ClassVar[str] = "binomial"
     link: ClassVar[str] = "logit"
+    total: ClassVar[str] = "events"
     weight_log2: int = -2
     residual_log2: int = 0
     fit_log2: int = 10
+
+    def variance(self, mean: float) -> float:
+        return mean * (1 - mean)
 
     def response(self, design: Design, batch: Batch) -> np.ndarray:
         return design.response(batch)
@@ -135,6 +148,7 @@ class Poisson:
 
     name: ClassVar[str] = "poisson"
     link: ClassVar[str] = "log"
+    total: ClassVar[str] = "total"
     most: int
     values: int  # how many the dictionary allows
 
@@ -162,6 +176,9 @@ class Poisson:
     @property
     def fit_log2(self) -> int:
         return self.residual_log2 + 6
+
+    def variance(self, mean: float) -> float:
+        return mean
 
     def response(self, design: Design, batch: Batch) -> np.ndarray:
         return design.response_values(batch)

@@ -10,19 +10,21 @@
 
 Means and weights are Chebyshev series of the linear predictor on [-limit, limit] (encrypted_families.py). What they are worth
 beyond it nobody knows, so a further sum is taken over rows, of T_62(eta / limit)^2: from 0 to n if all predictors are in range;
-cosh(62 arccosh x)^2 for one outside, more than 10^6 from x = 1.0075 on. With the ranges of all other sums, which are at most n,
+cosh(62 arccosh x)^2 for one outside, more than 10^6 from x = 1.0076 on. With the ranges of all other sums, which are at most n,
 it decides on shares whether the job ends with `interval`, before any of them is used. Not caught: a predictor so far out that
-this sum overflows to a residue that happens to lie between 0 and n, a chance of 2^-18 at most.
+this sum overflows to a residue that happens to lie between 0 and n, a chance of 2^-20 at most, given 2^GUARD_ROOM of room.
 
 Noise. A weight is off by up to 10^-5 of its bound, so H is not quite at least 0; epsilon B is added for the inverse, whose range
 is provable then (solve.py), and its effect is taken out again to first order: X + X (epsilon B) X. Since the premise rests on
 ciphertexts all the same, no mask relies on the bound of anything that follows from a converted sum (`proven` in
 protocols/engine.py): such numbers are truncated and lifted in the form that leaks nothing, whatever they are.
 
+Rounds: the conversions' (protocols/ckks/multiparty/conversion.py) and those of the inverses; `plan_ranges` counts them all.
 Source: as glm_hidden.py; the encrypted part: Mouchet et al., eprint 2020/304.
 Adversary: one semi-honest compute party, or all hospitals but one that do not compute: nothing. Compute parties that collude
-see the coefficients and the totals of every step, never a row and never one hospital's part. Leaks: `singular`, `interval` and
-`separated` (one person's row can decide `interval`), `converged` after each step; the outputs.
+see the coefficients and the totals of every step, never a row and never one hospital's part. Leaks: `refused` (leverage),
+`singular`, `interval` and `separated` (one person's row can decide `refused` and `interval`), `converged` after each step; the
+outputs.
 """
 
 from __future__ import annotations
@@ -33,15 +35,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.analyses import glm_result, leverage, one_shot, people, response_sums
+from engine.analyses import glm_result, leverage, newton, one_shot, people, response_sums
 from engine.analyses.base import STOPS, EncryptedSums, Opened, Output, Plan, Stage, State, Statistics, Step
 from engine.analyses.bits import any_of, negation
 from engine.analyses.clamping import clamped
 from engine.analyses.encrypted_families import EncryptedFamily, encrypted
-from engine.analyses.families import Binomial, Family
-from engine.analyses.glm_hidden import CONTROLS, MOST_STEPS, PEAK, HiddenFit, local_sums
+from engine.analyses.encrypted_sums import converted, plan_of
+from engine.analyses.families import Family
 from engine.analyses.leverage import Influential
 from engine.analyses.moments import Symmetric
+from engine.analyses.newton import CONTROLS, MOST_STEPS, PEAK
 from engine.analyses.normalise import declare_sum, scaled
 from engine.analyses.one_shot import GAMMA_LIMIT, Start
 from engine.analyses.regression import Model
@@ -54,16 +57,30 @@ from protocols.numeric.solve import POLISH, Coupled, improve, inverse_of, precon
 from protocols.rowwise import RowWise, Weighted
 
 ENCRYPTED_VCOV = ("model",)
-SCORES = 2  # steps by the gradient alone, each of which brings the start a hundred times nearer
+SCORES = 2  # steps by the gradient alone: on the logistic benchmark's data each brought the start about a hundred times nearer
 MOST_ROWS_LOG2 = 27  # beyond, the guard's sum has no room to be counted in rows
 GUARD_ROOM = 16  # the mean of the guard's squares arrives right below 2^16
 WIDE = " wide"
 APART = 1 << 40  # more than noise, and less than q
 WITHHELD = Output("pearson_withheld", (), "flag", frac=0)
+UNITS_LOG2 = 6  # how many of its units a converted sum is off by
+SURE_LOG2 = -26  # of a step's s'Bs, from which the last one ends at what noise allows
 NO_CHI_SQUARE = "no pearson_chi2: it is almost all about a few rows whose outcome the fit had nearly excluded"
-MOST_COLUMNS = 95
 NOISE_LOG2 = 12  # of a sum S / N, where few of N rows are there: 2^-12
 ONE = 1 << LARGE_FRAC
+
+
+def gradient_sums(d: int) -> EncryptedSums:
+    """What a step by the gradient converts."""
+    return EncryptedSums(d, {"mean": d, "guard": 1}, {"guard": GUARD_ROOM})
+
+
+def hessian_sums(d: int, family: EncryptedFamily) -> EncryptedSums:
+    """What a step with the Hessian converts. Squares arrive wrong beyond their room: they are converted twice, and compared."""
+    rooms = {"guard": GUARD_ROOM, **dict.fromkeys(family.squares, family.room_log2)}
+    rooms |= {name + WIDE: family.wide_log2 for name in family.squares}
+    counts = {"mean": d, "weight": Symmetric(d).entries, "cumulant": 1, **dict.fromkeys(rooms, 1)}
+    return EncryptedSums(d, counts, rooms)
 
 
 @dataclass(frozen=True)
@@ -90,39 +107,50 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class EncryptedFit(HiddenFit):
+class EncryptedFit:
     """y ~ x1 + x2 + ... for one family; option cov_params."""
 
     modes: ClassVar[tuple[str, ...]] = ("result",)
+    name: str
+    model: Model
+    family: Family
+    plan: Plan
 
     @classmethod
     def of(cls, name: str, model: Model, family: Family) -> EncryptedFit:
-        plan: Plan = model.plan(glm_result.outputs(model, family, WITHHELD), (), 2 * (MOST_STEPS + SCORES) + 2, CONTROLS)
+        """Raises SpecError for more rows or columns than the scheme has room for, or where the charter declares no rows."""
+        if not model.limits.bands:
+            raise SpecError(f"{name} with engine='ckks' needs the rows of each hospital's table in the charter")
         if model.rows_log2 > MOST_ROWS_LOG2:
             raise SpecError(f"{name} with engine='ckks' takes at most 2^{MOST_ROWS_LOG2} rows; ask with engine='replicated'")
-        if MOST_STEPS * (Symmetric(model.size).entries + 2 * model.size + 8) > MOST_CONVERSIONS:
-            raise SpecError(f"{name} with engine='ckks' takes about {MOST_COLUMNS} columns at most; leave some out")
-        return cls(name, model, family, plan)
+        outputs = glm_result.outputs(model, family, WITHHELD)
+        plan = model.plan(outputs, (), 2 * (MOST_STEPS + SCORES) + 2, CONTROLS, encrypted=True)
+        fit = cls(name, model, family, plan)
+        most, one = MOST_CONVERSIONS // MOST_STEPS, converted(fit._sums().counts)
+        if one > most:
+            raise SpecError(
+                f"{name} with engine='ckks' would convert {one} sums a step for {model.size} columns, and at most {most} are "
+                "safe under one key; leave columns out, or ask with engine='replicated'"
+            )
+        return fit
 
     @property
     def _series(self) -> EncryptedFamily:
         return encrypted(self.family)
 
+    def start(self) -> State:
+        return State("start")
+
     def stage(self, state: State) -> Stage:
         d = self.model.size
         if state.stage == "gradient":
-            sums = EncryptedSums(d, {"mean": d, "guard": 1}, {"guard": GUARD_ROOM}, products=True)
-            return Stage("gradient", encrypted=sums, stops=("interval",))
+            return Stage("gradient", encrypted=gradient_sums(d), stops=("interval",))
         if state.stage == "sums":
-            series = self._series  # squares would arrive wrong beyond their room: they are converted twice, and compared
-            rooms = {"guard": GUARD_ROOM, **dict.fromkeys(series.squares, series.room_log2)}
-            rooms |= {name + WIDE: series.wide_log2 for name in series.squares}
-            counts = {"mean": d, "weight": Symmetric(d).entries, "cumulant": 1, **dict.fromkeys(rooms, 1)}
-            return Stage("sums", encrypted=EncryptedSums(d, counts, rooms, products=True), stops=("interval",))
+            return Stage("sums", encrypted=self._sums(), stops=("interval",))
         if state.stage == "score":
             return Stage("score")
         if state.stage == "newton":
-            return Stage("newton", controls=("converged",))
+            return Stage("newton", controls=CONTROLS)
         if state.stage == "final":
             return Stage("final", stops=("separated",), outputs=self.plan.outputs)
         r = self.model.rows_log2
@@ -134,18 +162,21 @@ class EncryptedFit(HiddenFit):
         )
         return Stage("start", contributed, stops=("refused", "singular"))
 
+    def _sums(self) -> EncryptedSums:
+        return hessian_sums(self.model.size, self._series)
+
     # -- LOCAL and ROWS -----------------------------------------------------------------------------------------------------
 
     def local(self, rows: Rows, state: State) -> Statistics:
         """The sums of the start."""
         influential = Influential()
-        z, y = self._read(rows, influential)
+        z, y = newton.read(self.model, self.family, rows, influential)
         found = {"influential": leverage.contributed(influential.total(self.model.size))}
-        return {**local_sums(self.model, self.family, z, y), **found}
+        return {**newton.local_sums(self.model, self.family, z, y), **found}
 
     def row_wise(self, rows: Rows, state: State, verbs: RowWise, least_rows: int = 1) -> dict[str, Weighted]:
         """What a hospital adds up at the encrypted coefficients: as many blocks as `least_rows` ask for, however few it has."""
-        z, y = self._read(rows)
+        z, y = newton.read(self.model, self.family, rows)
         block, starts = verbs.block, range(0, max(len(z), least_rows, 1), verbs.block)
         parts = [z[i : i + block].T for i in starts]
         upper = Symmetric(self.model.size).rows_columns
@@ -176,15 +207,17 @@ class EncryptedFit(HiddenFit):
             "rise": lambda b, which: 1 - responses[b],
             "fall": lambda b, which: np.ldexp(responses[b] ** 2, -wanted.square_log2),
         }
+        one = lambda b, which: ones[b]  # noqa: E731
         return {
-            name: Weighted(each, columns.get(name.removesuffix(WIDE), lambda b, which: ones[b]), sums.counts[name])
+            name: Weighted(each, columns.get(bare, one), sums.counts[name], overflow_shows=bare in wanted.squares)
             for name, each in factors.items()
+            for bare in (name.removesuffix(WIDE),)
         }
 
     # -- JOINT ----------------------------------------------------------------------------------------------------------
 
     def encrypts(self, state: State) -> Secret:
-        """gamma (d,), 28 fractional bits, within 4 GAMMA_LIMIT."""
+        """gamma (d,), 28 fractional bits, within BOUND of encrypted_sums.py."""
         gamma: Secret = state.hidden[1]
         return gamma
 
@@ -198,7 +231,7 @@ class EncryptedFit(HiddenFit):
         if state.stage == "score":
             return self._scored(mpc, held, gamma, at)
         if state.stage == "newton":
-            return self._stepped(mpc, held, gamma, at)
+            return self._stepped(mpc, held, gamma, at, state.iteration)
         return self._ended(mpc, held, at)
 
     def _begin(self, mpc: Engine, totals: Mapping[str, Secret]) -> Step:
@@ -219,6 +252,7 @@ class EncryptedFit(HiddenFit):
         """
         small = [name for name in sorted(totals) if name in ("mean", "weight", "cumulant")]
         flat, guard = mpc.concat([totals[name] for name in small]), totals["guard"]
+        guard = mpc.rescale_up(guard, max(guard.frac, self.model.rows_log2 + 6))  # where n (1 + 2^-6) / N is a whole number
         most, noise = self._most(mpc, held.n, flat.frac), 1 << guard.frac - NOISE_LOG2
         asked = [most - replace(flat, frac=0), most + replace(flat, frac=0)]
         asked += [self._most(mpc, held.n, guard.frac) - replace(guard, frac=0), replace(guard, frac=0) + noise]
@@ -259,14 +293,18 @@ class EncryptedFit(HiddenFit):
         nearer = mpc.truncate(one_shot.nearer(mpc, self.family, held.start, column, gradient), LARGE_FRAC - SMALL_FRAC)
         return Step(hidden=(held, mpc.reshape(nearer, (d,)), None))
 
-    def _stepped(self, mpc: Engine, held: Held, gamma: Secret, kept: Mapping[str, Secret]) -> Step:
+    def _stepped(self, mpc: Engine, held: Held, gamma: Secret, kept: Mapping[str, Secret], iteration: int) -> Step:
         at = self._at(mpc, held, gamma, kept)
         assert at.coupled.v is not None
-        step = self._in_units_of_gamma(mpc, at.coupled.v)
-        short = 2.0**self._series.converged_log2 - self._size(mpc, held, step)  # type: ignore[arg-type]
+        step = newton.in_units_of_gamma(mpc, self.family, at.coupled.v)
+        short = 2.0 ** self._converged_log2(iteration) - newton.size(mpc, held.start.gram, step)
         moved = mpc.rescale_up(gamma, LARGE_FRAC) + mpc.reshape(step, gamma.shape)
         nearer, _, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=SMALL_FRAC)
         return Step(controls={"converged": negation(mpc, mpc.reshape(far, ()))}, hidden=(held, nearer, at))
+
+    def _converged_log2(self, iteration: int) -> int:
+        """Noise counts in 1 / N, and steps of a few people among N become no smaller than it: later ones may be longer."""
+        return min(self._series.converged_log2 + 6 * max(0, iteration - 2), SURE_LOG2)
 
     def _at(self, mpc: Engine, held: Held, gamma: Secret, kept: Mapping[str, Secret]) -> Evaluation:
         start, triangle = held.start, Symmetric(self.model.size)
@@ -291,8 +329,9 @@ class EncryptedFit(HiddenFit):
         model, d = self.model, self.model.size
         absent = model.absent_columns_of_all(mpc, held.start.absent)
         X, singular = inverse_of(mpc, improve(mpc, at.coupled, POLISH), at.hessian, absent)
-        step = self._in_units_of_gamma(mpc, mpc.matmul(X, at.gradient, frac=LARGE_FRAC))
-        short = self._budget(mpc, held, self._series.runs_away_log2) - self._size(mpc, held, step)  # type: ignore[arg-type]
+        step = newton.in_units_of_gamma(mpc, self.family, mpc.matmul(X, at.gradient, frac=LARGE_FRAC))
+        budget = newton.budget(mpc, held.start.power, model.rows_log2, newton.RUNS_AWAY_LOG2)
+        short = budget - newton.size(mpc, held.start.gram, step)
         moved = mpc.rescale_up(at.gamma, LARGE_FRAC) + mpc.reshape(step, (d,))
         gamma, outside, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=LARGE_FRAC)
         outputs = {
@@ -313,15 +352,8 @@ class EncryptedFit(HiddenFit):
 
     def _likelihood(self, mpc: Engine, held: Held, at: Evaluation, step: Secret) -> Secret:
         """sum (y eta - b(eta)) / N at gamma + step, to second order."""
-        r, res, d = self.model.rows_log2, self.family.residual_log2, self.model.size
-        b = self._total(mpc, at.kept["cumulant"], self._series.cumulant_log2)
-        frac = max(held.zy.frac, at.z_mean.frac)
-        zy, z_mean = mpc.rescale_up(held.zy, frac), mpc.rescale_up(at.z_mean, frac)
-        half_gradient = replace(zy - z_mean, frac=frac + 1)
-        left = mpc.concat([mpc.rescale_up(at.gamma, LARGE_FRAC), mpc.reshape(step, at.gamma.shape)])
-        right = mpc.concat([mpc.rescale_up(zy, frac + 1), half_gradient])
-        linear = mpc.matmul(mpc.reshape(left, (1, 2 * d)), right, frac=LARGE_FRAC + r)[0, 0]
-        return mpc.shift_left(linear, res) - b
+        linear = newton.linear_part(mpc, self.model, self.family, held.zy, at.z_mean, at.gamma, step)
+        return linear - self._total(mpc, at.kept["cumulant"], self._series.cumulant_log2)
 
     def _total(self, mpc: Engine, total: Secret, unit_log2: int) -> Secret:
         """One sum S / N, (), counted in 2^unit_log2, as outputs have it: 64 + rows_log2 fractional bits."""
@@ -332,13 +364,14 @@ class EncryptedFit(HiddenFit):
     def _chi_square(self, mpc: Engine, held: Held, at: Evaluation) -> dict[str, Secret]:
         """sum (y - mean)^2 / W / N, at gamma itself; 0 where it is withheld."""
         squares = [self._total(mpc, at.kept[name], self._series.square_log2) for name in self._series.squares]
-        if isinstance(self.family, Binomial):
-            total = squares[0] + squares[1]
-        else:
+        total = squares[0]
+        for square in squares[1:]:
+            total = total + square
+        if self._series.counts:
             r = self.model.rows_log2
-            responses = mpc.rescale_up(replace(held.told["total"], frac=r), LARGE_FRAC + r)  # a count, as S / N
+            responses = mpc.rescale_up(replace(held.told[self.family.total], frac=r), LARGE_FRAC + r)  # a count, as S / N
             mean = self._total(mpc, at.kept["cumulant"], self._series.cumulant_log2)
-            total = squares[0] - mpc.shift_left(responses, 1) + mean
+            total = total - mpc.shift_left(responses, 1) + mean
         shown = mpc.mul(total, negation(mpc, at.kept["withheld"]), frac=total.frac)
         return {"pearson": mpc.bounded(shown, total.bound, "it or 0"), WITHHELD.name: at.kept["withheld"]}
 
@@ -365,10 +398,15 @@ class EncryptedFit(HiddenFit):
         return State("sums", state.iteration + 1, hidden=hidden)
 
     def result(self, opened: Opened) -> GLMResult:
-        mean = float(opened.values["events" if isinstance(self.family, Binomial) else "total"]) / opened.n
-        deviation = np.sqrt(mean * (1 - mean) if isinstance(self.family, Binomial) else mean)
-        error = (self._series.error * np.sqrt(opened.n) + self._series.noise) / deviation
         withheld = bool(opened.values.get(WITHHELD.name, False))
-        found = glm_result.make(self.model, self.family, opened, float(error), (NO_CHI_SQUARE,) if withheld else ())
+        found = glm_result.make(self.model, self.family, opened, self._error(opened), (NO_CHI_SQUARE,) if withheld else ())
         found = replace(found, iterations=(opened.stages - 2 - 2 * SCORES) // 2)
         return replace(found, pearson_chi2=float("nan")) if withheld else found
+
+    def _error(self, opened: Opened) -> float:
+        """In standard errors, at most: a mean's series, ciphertexts, and the unit in which sums are converted."""
+        n, family = opened.n, self.family
+        deviation = np.sqrt(family.variance(float(opened.values[family.total]) / n))
+        unit_log2 = plan_of(self._sums(), self.model.rows_log2, len(self.model.limits.bands)).unit_log2()
+        converted_sum = 2.0 ** (unit_log2 + UNITS_LOG2 + family.residual_log2)
+        return float((self._series.error * np.sqrt(n) + self._series.noise + converted_sum / np.sqrt(n)) / deviation)

@@ -35,18 +35,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.analyses import glm_result, leverage, one_shot, people, response_sums, sandwich
-from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistic, Statistics, Step
+from engine.analyses import glm_result, leverage, newton, one_shot, people, response_sums, sandwich
+from engine.analyses.base import STOPS, Opened, Output, Plan, Stage, State, Statistics, Step
 from engine.analyses.bits import any_of, negation
 from engine.analyses.clamping import clamped
 from engine.analyses.families import Binomial, Family
 from engine.analyses.leverage import Influential
 from engine.analyses.moments import Symmetric
+from engine.analyses.newton import CONTROLS, MOST_STEPS, PEAK
 from engine.analyses.normalise import declare_sum, scaled
-from engine.analyses.one_shot import GAMMA_LIMIT, Start, own_polynomial
+from engine.analyses.one_shot import GAMMA_LIMIT, Start
 from engine.analyses.regression import Model
 from engine.analyses.shared_families import SharedFamily, shared
-from engine.analyses.sums import exact_gram, on_grid
 from engine.data.rows import Rows
 from engine.errors import NotEstimable, SpecError
 from engine.results import GLMResult
@@ -54,16 +54,11 @@ from protocols.engine import LARGE_FRAC, SMALL_FRAC, Declared, Engine, Secret
 from protocols.numeric.solve import POLISH, Coupled, improve, inverse_of, precondition
 
 HIDDEN_VCOV = ("model", "HC0")
-MOST_STEPS = 25
-CONTROLS = ("converged",)  # opened to the parties after each step
-RUNS_AWAY_LOG2 = -5  # of sum (z's)^2 at the end
-SIZE_FRAC = 44  # of Bs in s'Bs: s is near 2^-22 where it matters, and the product of hundreds of columns fits the ring
 SQUARE_FRAC = 40  # of squared residuals, in units of the square of the largest possible one
 AGREE_LOG2 = -6  # the squares of the shared rows and the contributed trace may differ by so much: float64's roundings
 ONE = 1 << LARGE_FRAC
 CHECKED = "a hospital's own check of the rows that it shares"
 COMPARED = "that, and their squares held against sums that were range-checked; `inconsistent` opens before z is used further"
-PEAK = "weights and means are at most 1 in their units, up to 2^-10, and n P <= N"
 
 
 @dataclass(frozen=True)
@@ -90,20 +85,6 @@ class Evaluation:
     hessian: Secret
     gradient: Secret  # (d, 1)
     coupled: Coupled
-
-
-def local_sums(model: Model, family: Family, z: np.ndarray, y: np.ndarray) -> dict[str, Statistic]:
-    """What a hospital contributes to the start of a fit."""
-    constants = {name: np.asarray(values.sum()) for name, values in family.constants(y).items()}
-    whole = {each.name for each in family.declared(0) if each.frac == 0}
-    statistics: dict[str, Statistic] = {
-        "gram": exact_gram(z).at(Symmetric(model.size).rows_columns),
-        **own_polynomial(model, family, z, y),
-        "n": np.asarray(len(y)),
-        "zy": np.ldexp(z.T @ y, -family.residual_log2),
-        **{name: value.round().astype(np.int64) if name in whole else value for name, value in constants.items()},
-    }
-    return statistics | ({"present": model.present(z)} if len(model.droppable) else {})
 
 
 @dataclass(frozen=True)
@@ -159,23 +140,10 @@ class HiddenFit:
     def local(self, rows: Rows, state: State) -> Statistics:
         """The one pass: the hospital's rows stay in memory, since all of them will be shared."""
         influential = Influential()
-        z, y = self._read(rows, influential)
+        z, y = newton.read(self.model, self.family, rows, influential)
         shared_rows = {"z": z, "y": y.round().astype(np.int64), "w": np.ones(len(y), np.int64)}
         found = {"influential": leverage.contributed(influential.total(self.model.size))}
-        return {**local_sums(self.model, self.family, z, y), **found, **shared_rows}
-
-    def _read(self, rows: Rows, influential: Influential | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The scaled design rows (n, d), on a grid of 28 bits, and the response (n,); `influential` sees every batch."""
-        model, family = self.model, self.family
-        gram = np.zeros((model.size, model.size))
-        parts: list[tuple[np.ndarray, np.ndarray]] = [(np.empty((0, model.size)), np.empty(0))]
-        for batch in rows:
-            parts.append((on_grid(model.design.matrix(batch)), family.response(model.design, batch)))
-            if influential is not None:
-                gram += parts[-1][0].T @ parts[-1][0]
-                influential.add(parts[-1][0], batch.persons, gram)
-        z, y = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return z, y
+        return {**newton.local_sums(self.model, self.family, z, y), **found, **shared_rows}
 
     # -- JOINT ----------------------------------------------------------------------------------------------------------
 
@@ -225,8 +193,8 @@ class HiddenFit:
     def _newton(self, mpc: Engine, held: Held, gamma: Secret) -> Step:
         at = self._evaluate(mpc, held, gamma)
         assert at.coupled.v is not None
-        step = self._in_units_of_gamma(mpc, at.coupled.v)
-        short = 2.0**self._on_shares.converged_log2 - self._size(mpc, held, step)
+        step = newton.in_units_of_gamma(mpc, self.family, at.coupled.v)
+        short = 2.0**self._on_shares.converged_log2 - newton.size(mpc, held.start.gram, step)
         moved = mpc.rescale_up(gamma, LARGE_FRAC) + mpc.reshape(step, gamma.shape)
         nearer, _, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=SMALL_FRAC)
         return Step(controls={"converged": negation(mpc, mpc.reshape(far, ()))}, hidden=(held, nearer, at))
@@ -268,8 +236,9 @@ class HiddenFit:
         model, d = self.model, self.model.size
         absent = self.model.absent_columns_of_all(mpc, held.start.absent)
         X, singular = inverse_of(mpc, improve(mpc, at.coupled, POLISH), at.hessian, absent)
-        step = self._in_units_of_gamma(mpc, mpc.matmul(X, at.gradient, frac=LARGE_FRAC))
-        short = self._budget(mpc, held, RUNS_AWAY_LOG2) - self._size(mpc, held, step)
+        step = newton.in_units_of_gamma(mpc, self.family, mpc.matmul(X, at.gradient, frac=LARGE_FRAC))
+        budget = newton.budget(mpc, held.start.power, model.rows_log2, newton.RUNS_AWAY_LOG2)
+        short = budget - newton.size(mpc, held.start.gram, step)
         moved = mpc.rescale_up(at.gamma, LARGE_FRAC) + mpc.reshape(step, (d,))
         gamma, outside, far = clamped(mpc, moved, GAMMA_LIMIT, short, frac=LARGE_FRAC)
         stops, spread = [singular, outside, far], model.model_spread(mpc, X)
@@ -294,35 +263,14 @@ class HiddenFit:
             ends["beyond"] = beyond
         return Step(ends, outputs=outputs)
 
-    def _in_units_of_gamma(self, mpc: Engine, solved: Secret) -> Secret:
-        """H^-1 g, (d, 1), where the Hessian counts in 2^weight_log2 and the gradient in 2^residual_log2; at 64 bits."""
-        return mpc.shift_left(mpc.rescale_up(solved, LARGE_FRAC), self.family.residual_log2 - self.family.weight_log2)
-
-    def _size(self, mpc: Engine, held: Held, step: Secret) -> Secret:
-        """s'Bs = sum (z's)^2 P / N, (1,). Two rounds."""
-        moved = mpc.matmul(held.start.gram, step, frac=SIZE_FRAC)
-        return mpc.reshape(mpc.matmul(step.T, moved, frac=LARGE_FRAC), (1,))
-
-    def _budget(self, mpc: Engine, held: Held, log2: int) -> Secret:
-        """2^log2 P / N at 64 bits, (1,): what `_size` is compared with, to hold sum (z's)^2 against 2^log2."""
-        power = mpc.shift_left(held.start.power, LARGE_FRAC + log2 - self.model.rows_log2)
-        return replace(mpc.reshape(power, (1,)), frac=LARGE_FRAC)
-
     def _fit(self, mpc: Engine, held: Held, at: Evaluation, step: Secret) -> Secret:
         """sum (y eta - b(eta)) / N at gamma + step, to second order: at gamma, and s'g / 2 more."""
-        r, res = self.model.rows_log2, self.family.residual_log2
+        r = self.model.rows_log2
         w = mpc.reshape(held.w, (-1, 1))
         cumulant = mpc.reshape(self._on_shares.cumulant(mpc, at.folded), (-1, 1))
         b = mpc.row_products(w, cumulant)[0, 0]
         b = mpc.rescale_up(replace(b, frac=b.frac + r - self._on_shares.cumulant_log2), LARGE_FRAC + r)
-        frac = max(held.zy.frac, at.z_mean.frac)
-        zy = mpc.rescale_up(held.zy, frac)
-        half_gradient = replace(zy - mpc.rescale_up(at.z_mean, frac), frac=frac + 1)
-        left = mpc.concat([mpc.rescale_up(at.gamma, LARGE_FRAC), mpc.reshape(step, at.gamma.shape)])
-        right = mpc.concat([mpc.rescale_up(zy, frac + 1), half_gradient])
-        d = self.model.size
-        linear = mpc.matmul(mpc.reshape(left, (1, 2 * d)), right, frac=LARGE_FRAC + r)[0, 0]
-        return mpc.shift_left(linear, res) - b
+        return newton.linear_part(mpc, self.model, self.family, held.zy, at.z_mean, at.gamma, step) - b
 
     def _pearson(self, mpc: Engine, held: Held, at: Evaluation) -> Secret:
         """sum (y - mean)^2 / W / N."""
@@ -359,9 +307,7 @@ class HiddenFit:
 
     def result(self, opened: Opened) -> GLMResult:
         n = opened.n
-        count = opened.values["events" if isinstance(self.family, Binomial) else "total"]
-        mean = float(count) / n
-        variance = mean * (1 - mean) if isinstance(self.family, Binomial) else mean
+        variance = self.family.variance(float(opened.values[self.family.total]) / n)
         error = self._on_shares.mean_error * np.sqrt(n / variance)
         extreme = "extreme" in opened.values and bool(opened.values["extreme"])
         opened = replace(opened, values=self._shifted(opened.values))

@@ -24,7 +24,7 @@ class PoissonRegression:
     modes: ClassVar[tuple[str, ...]] = ("result", "steps")
 
     @classmethod
-    def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> StepsFit | HiddenFit:
+    def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> StepsFit | HiddenFit | EncryptedFit:
         hidden, encrypted = question.disclosure == "result", question.engine == "ckks"
         vcovs = GLM_VCOV if not hidden else ENCRYPTED_VCOV if encrypted else HIDDEN_VCOV
         model = Model.read(question, dictionary, limits, vcovs)

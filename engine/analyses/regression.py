@@ -115,6 +115,7 @@ class Model:
         max_stages: int = 1,
         controls: tuple[str, ...] = (),
         shares_rows: bool = False,
+        encrypted: bool = False,
     ) -> Plan:
         return Plan(
             columns=self.columns,
@@ -129,6 +130,7 @@ class Model:
             max_stages=max_stages,
             controls=controls,
             shares_rows=shares_rows,
+            encrypted=encrypted,
         )
 
     def _cells(self) -> tuple[Cell, ...]:

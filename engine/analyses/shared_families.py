@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from engine.analyses.families import Binomial, Family, Poisson
 from protocols.engine import SMALL_FRAC, Engine, Secret
 from protocols.numeric import exponential, logistic
-from protocols.numeric.solve import FAR, FAST, NEGATIVE_LOG2
+from protocols.numeric.solve import FAR, FAR_NEGATIVE_LOG2, FAST, NEGATIVE_LOG2
 
 DIGITS = 60
 CONVERGED_LOG2 = -44
@@ -119,7 +119,7 @@ class SharedPoisson:
 
     m: int
     steps: tuple[float, ...] = FAR  # weights are far below their bound where counts are
-    negative_log2: int = -26  # of a square: two units of a truncation
+    negative_log2: int = FAR_NEGATIVE_LOG2  # of a square: two units of a truncation
 
     @property
     def converged_log2(self) -> int:

@@ -233,9 +233,13 @@ class Snapshot:
 
 
 def settings(server: PostgresSection, folder: Path) -> dict[str, Any]:
-    """What psycopg.connect takes. The password comes from a private file, or from PGPASSWORD or ~/.pgpass by libpq itself."""
+    """What psycopg.connect takes. The password comes from a private file, or from PGPASSWORD or ~/.pgpass by libpq itself.
+
+    Empty values keep PGHOST and PGHOSTADDR from leading to another server than the one whose name was checked.
+    """
     given: dict[str, Any] = {
-        "host": server.host,
+        "host": server.host or "",
+        "hostaddr": "",
         "port": server.port,
         "dbname": server.dbname,
         "user": server.user,

@@ -41,6 +41,7 @@ from protocols.replicated import rows
 from protocols.replicated.engine import Replicated
 from protocols.session import COMPUTE, Expect, Meter, Session
 
+OUTGROWN = "this hospital's table has more rows than the charter declares for it; agree on a new charter"
 REFUSED = Output("refused", (), "flag", frac=0)
 
 
@@ -101,6 +102,7 @@ class _Run:
         self.outcome = Outcome(stop=None, meter=session.meter)
         self.counts: dict[str, Secret] = {}  # the gate's own outputs
         self.ciphers = Ciphers(session, self.plan.rows_log2, work.alive)
+        self.kept: list[Batch] = []  # rows of the first pass, where hospitals compute on them again and again
 
     def run(self) -> Outcome:
         if self.plan.opened and not self.work.steps:
@@ -197,7 +199,8 @@ class _Run:
 
     def _first_pass(self, state: State, comparisons: Sequence[Comparison | None]) -> dict[str, Any]:
         stream, counter = self._rows(), gate.Counter(self.plan)
-        values = dict(self.analysis.local(Rows(self._observed(counter.watch(stream), self.digests), stream.counts), state))
+        observed = self._keeping(self._observed(counter.watch(stream), self.digests))
+        values = dict(self.analysis.local(Rows(observed, stream.counts), state))
         self.outcome.row_sets = {row_set.name: d.to_bytes() for row_set, d in zip(self.plan.row_sets, self.digests, strict=True)}
         counted = counter.values(stream.counts, self._differences(comparisons))
         self.outcome.out_of_bounds = gate.too_many_out_of_bounds(stream.counts)
@@ -207,6 +210,17 @@ class _Run:
     def _rows(self) -> Rows:
         assert self.work.source is not None
         return self.work.source.rows(Query(self.plan.columns, self.plan.listwise, self.work.where))
+
+    def _keeping(self, stream: Iterator[Batch]) -> Iterator[Batch]:
+        """The same stream; where it will be computed on again, its batches stay. Raises DataError for more rows than declared."""
+        rows = 0
+        for batch in stream:
+            if self.plan.encrypted:
+                self.kept.append(Batch(batch.frame, batch.persons, batch.identities, batch.row_identities))
+                rows += len(batch)
+                if rows > self._band():
+                    raise DataError(OUTGROWN)
+            yield batch
 
     def _again(self) -> Rows:
         """The rows of the first pass once more. Raises DataError, at the end of the stream, when they are others."""
@@ -279,7 +293,7 @@ class _Run:
         """What hospitals add up on ciphertexts, by name, at the compute parties."""
         if stage.encrypted is None:
             return {}
-        rows, declared = (self._again, self._band()) if self.session.holds_data else (None, 0)
+        rows, declared = (lambda: Rows(iter(self.kept)), self._band()) if self.session.holds_data else (None, 0)
         self.outcome.converted += sum(stage.encrypted.counts.values())
         return self.ciphers.totals(self.analysis, stage.encrypted, state, self.mpc, rows, declared)
 
@@ -332,7 +346,7 @@ def banded(declared: Sequence[Declared], band: int) -> tuple[Declared, ...]:
 def padded(values: Any, each: Declared) -> np.ndarray:
     """The hospital's rows with rows of zeros behind them. Raises DataError when its table has outgrown its band."""
     if len(values) > each.shape[0]:
-        raise DataError("this hospital's table has more rows than the charter declares for it; agree on a new charter")
+        raise DataError(OUTGROWN)
     out = np.zeros(each.shape, dtype=values.dtype)
     out[: len(values)] = values
     return out

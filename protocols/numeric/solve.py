@@ -83,6 +83,7 @@ POLISH = (1.0, 1.0, 1.0, 1.0)
 X_FRAC, Y_FRAC = 48, 60  # of the preconditioned iteration
 FAR = (63 / 32, 63 / 32, *FAST)
 """The same from 2^-15 on, where H is negative by 2^-26 of X_0^-1 at most."""
+FAR_NEGATIVE_LOG2 = -26
 NEGATIVE_LOG2 = -21  # H may be negative by 2^-21 of X_0^-1: weights are rounded
 SLACK_0 = 2**-2
 SCALE_BITS = 5  # of any a

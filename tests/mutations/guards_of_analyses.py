@@ -117,4 +117,18 @@ GUARDS = [
         "return mpc.reshape(any_of(mpc, [0 * mpc.is_negative(mpc.concat(signs))]), ())",
         "tests/engine/analyses/test_encrypted.py::test_a_chi_square_beyond_its_room_is_withheld",
     ),
+    Mutation(
+        "blocks-of-hospitals-with-few-rows",
+        "engine/analyses/glm_encrypted.py",
+        "range(0, max(len(z), least_rows, 1), verbs.block)",
+        "range(0, max(len(z), 1), verbs.block)",
+        "tests/engine/analyses/test_encrypted.py::test_hospitals_without_rows_compute_as_many_sums_as_others",
+    ),
+    Mutation(
+        "squares-leave-their-error-to-the-comparison",
+        "protocols/ckks/multiparty/rows.py",
+        "0.0 if weighted.overflow_shows else",
+        "0.0 if False else",
+        "tests/engine/analyses/test_encrypted_rooms.py::test_no_allowed_question_runs_out_of_levels",
+    ),
 ]

@@ -188,4 +188,18 @@ GUARDS = [
         "question.analysis",
         f"{TERMS}::test_an_analysis_masks_its_own_counts_by_the_strictest_floor",
     ),
+    Mutation(
+        "encrypted-fits-read-their-rows-once",
+        "engine/party/runner.py",
+        "(lambda: Rows(iter(self.kept)), self._band())",
+        "(self._again, self._band())",
+        "tests/engine/party/test_own_data.py::test_encrypted_fits_compute_on_the_rows_of_the_first_pass",
+    ),
+    Mutation(
+        "tables-that-outgrew-their-charter",
+        "engine/party/runner.py",
+        "if rows > self._band():",
+        "if False:",
+        "tests/engine/party/test_own_data.py::test_more_rows_than_declared_are_refused_where_none_are_shared",
+    ),
 ]

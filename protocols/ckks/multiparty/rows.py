@@ -28,7 +28,7 @@ from protocols.ckks.polynomial import evaluate_many
 from protocols.ckks.products import multiply
 from protocols.rowwise import Series, Weighted
 
-SERIES_LEVELS = 6
+LEVELS = 9  # of the coefficients: a linear predictor 1, series 6, a product of them 1, a sum 1
 AT_ONCE = 16  # ciphertexts of sums that are computed together: 1 MiB each, and half of it when rescaled
 MEAN_TAIL = 2.0
 """Deviations of a slot's error that the mean of all slots' stays below. It is at most the root of their mean square, and that of
@@ -44,12 +44,11 @@ class SumsPlan:
     numbers: int
     rows_log2: int
     hospitals: int
-    with_products: bool  # squares or variances of series
 
     @property
     def level(self) -> int:
         """Of the coefficients."""
-        return 1 + SERIES_LEVELS + self.with_products + 1
+        return LEVELS
 
     def scale_bits(self, room_log2: int = 0) -> int:
         """log2 of the scale at which sums, as means over N/2 slots, are converted: as large as q_0 has room for."""
@@ -114,7 +113,9 @@ class EncryptedRows:
                 rns.mul_add(place, factor.polynomials, plain.polynomial, basis)
             deviation += (factor.estimate * plain.estimate).deviation
         like, most = factors[0], len(factors) * 2.0**room_log2
-        estimate = Estimate(most, deviation * MEAN_TAIL / TAIL, like.estimate.holders)
+        # an error as it is stated is far above what it is, and squares state too much for their room long before they have it
+        deviation = 0.0 if weighted.overflow_shows else deviation * MEAN_TAIL / TAIL
+        estimate = Estimate(most, deviation, like.estimate.holders)
         after = wanted * context.preset.primes[1]
         return [replace(rescaled(each, like, after, estimate), scale=wanted) for each in out]
 

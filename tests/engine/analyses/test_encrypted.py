@@ -126,8 +126,19 @@ def test_predictors_a_little_beyond_the_interval_end_the_fit() -> None:
     assert str(caught.value) == STOPS["interval"]
 
 
+@pytest.mark.parametrize("rows", [150, 1000])
+def test_a_small_cohort_in_a_large_study_converges_within_its_noise(rows: int) -> None:
+    """Sums arrive divided by 2^26 rows: steps end at their noise, far above what is asked of the first ones."""
+    frame = made(rows, slope=0.8)
+    found, truth = fit(frame, "poisson", "k ~ x + z", rows_log2=26), reference(frame, "poisson")
+    assert found.iterations >= 3
+    errors = (found.params.rename({"Intercept": "const"})[truth.params.index] - truth.params) / truth.bse
+    assert largest(errors) < 1e-3
+    assert largest(errors) < found.error_bound < 2e-2
+
+
 def test_no_mask_relies_on_what_follows_from_ciphertexts() -> None:
-    """Not even where the premise of the inverse fails: nothing derived from a converted sum counts as proven."""
+    """Not even where the premise of the inverse fails: no sum that was converted counts as proven, nor what is made of it."""
     analysis = analysis_of(Dictionary.parse(DICTIONARY), "logit", formula="y ~ x + z", engine="ckks")
     mpc = Plaintext()
     totals = {
@@ -135,13 +146,34 @@ def test_no_mask_relies_on_what_follows_from_ciphertexts() -> None:
         for name, count in {"mean": 3, "weight": 6, "cumulant": 1, "guard": 1}.items()
     }
     totals |= {name: mpc.constant(np.zeros(1), frac=40) for name in ("rise", "fall", "rise wide", "fall wide")}
-    held = replace_held(mpc)
+    held = held_of(mpc)
     kept, _ = analysis._checked(mpc, held, totals)
     assert not any(each.proven for name, each in kept.items() if name != "withheld")
 
 
-def replace_held(mpc: Plaintext) -> Any:
+def held_of(mpc: Plaintext) -> Any:
     return type("Held", (), {"n": mpc.constant(np.int64(100), frac=0)})()
+
+
+def test_no_mask_relies_on_a_hessian_made_of_such_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    at, ended = EncryptedFit._at, EncryptedFit._ended
+
+    def watched(self: EncryptedFit, *args: Any) -> Any:
+        found = at(self, *args)
+        seen.extend([found.hessian, found.gradient, found.z_mean, found.coupled.X, found.coupled.Y, found.coupled.v])
+        return found
+
+    def watched_end(self: EncryptedFit, *args: Any) -> Any:
+        step = ended(self, *args)
+        seen.extend(step.outputs[name] for name in ("gamma", "fit", "pearson", "variance"))
+        return step
+
+    monkeypatch.setattr(EncryptedFit, "_at", watched)
+    monkeypatch.setattr(EncryptedFit, "_ended", watched_end)
+    fit(made(300))
+    assert len(seen) >= 10
+    assert not any(each.proven for each in seen)
 
 
 def test_a_chi_square_beyond_its_room_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,22 +218,22 @@ def test_series_of_counts_are_within_their_stated_errors(most: int) -> None:
 
 
 def test_hospitals_without_rows_compute_as_many_sums_as_others() -> None:
-    """Sizes of what travels say nothing about a cohort."""
+    """Sizes of what travels say nothing about a cohort, and how long a hospital computes little."""
     analysis = analysis_of(Dictionary.parse(DICTIONARY), "logit", formula="y ~ x + z", engine="ckks")
     assert isinstance(analysis, EncryptedFit)
     state = replace(analysis.start(), stage="sums")
 
-    class Nothing(ClearRows):
-        pass
-
-    def shapes(frame: pd.DataFrame) -> dict[str, int]:
+    def shapes(frame: pd.DataFrame, least_rows: int) -> dict[str, tuple[int, int]]:
+        """By name, how many sums, and over how many blocks."""
         rows = rows_of(frame, Dictionary.parse(DICTIONARY), analysis)
-        verbs = Nothing(np.zeros(3), 16384)
-        found = analysis.row_wise(rows, state, verbs)
-        return {name: len(verbs.sums(each, slice(0, each.count))) for name, each in found.items()}
+        verbs = ClearRows(np.zeros(3), 128)
+        found = analysis.row_wise(rows, state, verbs, least_rows)
+        return {name: (len(verbs.sums(each, slice(0, each.count))), len(each.factors)) for name, each in found.items()}
 
     once = dict.fromkeys(("cumulant", "guard", "rise", "fall", "rise wide", "fall wide"), 1)
-    assert shapes(made(0)) == shapes(made(40)) == {"mean": 3, "weight": 6, **once}
+    for least_rows, blocks in ((1, 1), (128, 1), (129, 2), (1024, 8)):
+        wanted = {name: (count, blocks) for name, count in {"mean": 3, "weight": 6, **once}.items()}
+        assert shapes(made(0), least_rows) == shapes(made(40), least_rows) == shapes(made(128), least_rows) == wanted
 
 
 def test_robust_covariances_need_another_engine() -> None:

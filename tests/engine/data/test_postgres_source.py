@@ -239,6 +239,15 @@ def test_the_password_comes_from_a_private_file_or_the_environment(
         assert source.size() == 1
 
 
+@real
+def test_the_environment_leads_to_no_other_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.load(pd.DataFrame({"x": [1.0]}))
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.254")  # nobody listens there
+    monkeypatch.setenv("PGHOST", "127.0.0.254")
+    with open_source(server.section(tmp_path), ONE, KEY, tmp_path) as source:
+        assert source.size() == 1
+
+
 PLACE: dict[str, Any] = {"dbname": "clinic", "user": "reader"}
 
 

@@ -69,11 +69,13 @@ def test_without_the_fault_there_is_an_answer() -> None:
     assert [outcome.stop for outcome in outcomes(16, (FrameSource,) * 3)] == [None] * 3
 
 
-def hidden_fit(where: str | None, bands: tuple[int, ...], kind: type[FrameSource] = FrameSource) -> list[Outcome]:
+def hidden_fit(
+    where: str | None, bands: tuple[int, ...], kind: type[FrameSource] = FrameSource, engine: str = "replicated"
+) -> list[Outcome]:
     data = datasets.load("indo_rct")
     dictionary = Dictionary.parse(data.dictionary)
     sources = [type_(frame, dictionary) for type_, frame in zip((kind, *[FrameSource] * 2), data.frames().values(), strict=True)]
-    analysis = build(Ask("logit", formula="pep_out ~ indo + age"), dictionary, Limits(10, bands))
+    analysis = build(Ask("logit", formula="pep_out ~ indo + age", engine=engine), dictionary, Limits(10, bands))
     condition = None if where is None else Condition.parse(where, dictionary)
     work = Work(analysis, GatePolicy(), where=condition, digest_key=bytes(16))
     return simulate(3, range(3), lambda session: runner.run(session, replace(work, source=sources[session.me])))
@@ -90,6 +92,14 @@ def test_shared_rows_are_refused_by_the_same_messages_whatever_failed(where: str
     assert [outcome.stop for outcome in found + likewise] == ["refused"] * 6
     for one, other in zip(found, likewise, strict=True):
         assert (one.opened, one.meter.frames, one.meter.bytes_sent) == (other.opened, other.meter.frames, other.meter.bytes_sent)
+
+
+def test_more_rows_than_declared_are_refused_where_none_are_shared() -> None:
+    """How many blocks a hospital computes on ciphertexts would show them."""
+    found = hidden_fit(None, (128, 512, 512), engine="ckks")
+    assert [outcome.stop for outcome in found] == ["refused"] * 3
+    assert str(found[0].data_error) == runner.OUTGROWN
+    assert [outcome.data_error for outcome in found[1:]] == [None, None]
 
 
 class Growing(FrameSource):
@@ -118,3 +128,11 @@ def test_rows_that_change_after_the_rules_have_seen_them_end_the_job() -> None:
     assert [outcome.stop for outcome in fit(FrameSource)] == [None] * 3
     with pytest.raises(DataError, match="changed while"):
         fit(Growing)
+
+
+def test_encrypted_fits_compute_on_the_rows_of_the_first_pass() -> None:
+    """A database whose rows change between two passes does not end a fit of many steps: there is one pass."""
+    unchanged, changing = (hidden_fit(None, (512,) * 3, kind, engine="ckks") for kind in (FrameSource, Growing))
+    assert [outcome.stop for outcome in unchanged + changing] == [None] * 6
+    assert changing[0].row_sets == unchanged[0].row_sets
+    assert changing[0].opened == unchanged[0].opened

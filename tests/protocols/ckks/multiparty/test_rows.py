@@ -18,7 +18,7 @@ from protocols.prf import PrfStream
 from protocols.rowwise import Weighted
 
 CONTEXT = context_of(N16384)
-PLAN = SumsPlan(N16384, 1, 20, 3, with_products=False)
+PLAN = SumsPlan(N16384, 1, 20, 3)
 
 
 def test_sums_come_in_pairs_and_their_error_is_that_of_a_mean() -> None:
