@@ -61,7 +61,7 @@ proto: setup ## regenerate engine/wire from proto/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
 wheels: setup ## dist/wheels: everything that a machine without internet needs to install a party
-	@$(BIN)/python -m pip wheel --quiet --wheel-dir dist/wheels '.[party]'
+	@$(BIN)/python -m pip wheel --quiet --wheel-dir dist/wheels '.[party,postgres]'
 
 sbom: setup ## dist/sbom.cdx.json: what a party's installation consists of (CycloneDX)
 	@$(BIN)/python packaging/sbom.py dist/sbom.cdx.json

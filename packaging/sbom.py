@@ -1,7 +1,7 @@
 """What a party's installation consists of, as a CycloneDX 1.6 document: `make sbom`.
 
-Walks from `unseen[party]` over the requirements that hold on this machine to the versions that are installed here: it says
-what runs, not what might. The same installation gives the same bytes.
+Walks from `unseen[party,postgres]` over the requirements that hold on this machine to the versions that are installed here: it
+says what runs, not what might. The same installation gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-ROOT, EXTRA = "unseen", "party"
+ROOT, EXTRAS = "unseen", frozenset({"party", "postgres"})
 SPDX = re.compile(r"[A-Za-z0-9.+()\- ]+")  # a licence expression, in contrast to a licence's text
 
 
@@ -47,9 +47,9 @@ def sbom() -> dict[str, Any]:
 
 
 def closure() -> dict[str, tuple[Distribution, set[str]]]:
-    """Each package that `unseen[party]` needs, with the names of those that it needs itself."""
+    """Each package that `unseen[party,postgres]` needs, with the names of those that it needs itself."""
     found: dict[str, tuple[Distribution, set[str]]] = {}
-    waiting = [(ROOT, frozenset({EXTRA}))]
+    waiting = [(ROOT, EXTRAS)]
     seen = set(waiting)
     while waiting:
         name, extras = waiting.pop()

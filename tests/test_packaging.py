@@ -20,6 +20,7 @@ from engine.party.server import DRAIN_SECONDS
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = ROOT / "packaging" / "unseen@.service"
 RELAY = ROOT / "packaging" / "unseen-relay.service"
+EXTRAS = ("party", "postgres")  # what a party is installed with
 MOST_EXPOSED = 20  # tenths of systemd's exposure level, 0 to 100
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
@@ -62,6 +63,22 @@ def test_the_container_copies_what_there_is_and_runs_as_nobody_special():
     assert text.rstrip().endswith('ENTRYPOINT ["unseen", "party", "serve"]')
 
 
+def test_a_party_is_installed_with_the_same_extras_everywhere():
+    extras = f"[{','.join(EXTRAS)}]'"
+    for path, before in (
+        ("Makefile", "pip wheel --quiet --wheel-dir dist/wheels '."),
+        ("packaging/Containerfile", "pip install --no-cache-dir '/src"),
+        ("docs/operations.md", "/opt/unseen/bin/pip install '."),
+        ("docs/operations.md", "/opt/unseen/bin/pip install --no-index --find-links dist/wheels 'unseen"),
+    ):
+        assert before + extras in (ROOT / path).read_text(), path
+
+
+@pytest.mark.parametrize("unit", [UNIT, RELAY], ids=lambda unit: unit.name)
+def test_a_unit_that_is_enabled_starts_with_the_machine(unit):
+    assert "\n[Install]\nWantedBy=multi-user.target\n" in unit.read_text()
+
+
 # -- the bill of materials ---------------------------------------------------------------------------------------------------
 
 
@@ -78,7 +95,7 @@ def sbom(tmp_path_factory) -> dict:
 def test_every_package_that_a_party_needs_is_listed_with_the_version_that_runs(sbom):
     listed = {component["name"].lower().replace("_", "-"): component["version"] for component in sbom["components"]}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["party"]
+    wanted = project["dependencies"] + [need for extra in EXTRAS for need in project["optional-dependencies"][extra]]
     names = {re.match(r"[\w.-]+", requirement)[0].lower() for requirement in wanted}
     assert names <= set(listed)
     assert all(version(name) == listed[name] for name in names)

@@ -59,7 +59,8 @@ def describe_question(spec: Spec, plan: Plan) -> str:
 
 def describe_openings(plan: Plan) -> list[str]:
     """Everything that can become readable, and for whom; nothing else opens."""
-    lines = ["to all parties: whether a disclosure rule forbids the answer (yes or no, not which or where)"]
+    which = "not where; which only if it is the leverage rule" if plan.parameters else "not which or where"
+    lines = [f"to all parties: whether a disclosure rule forbids the answer (yes or no, {which})"]
     lines += [f"to all parties, after each of at most {plan.max_stages} steps: {_line(output)}" for output in plan.opened]
     lines += [f"to all parties, after each of at most {plan.max_stages} steps: {name} (yes or no)" for name in plan.controls]
     lines += ["to all parties: whether the answer is determined at all (" + ", ".join(STOPS) + ")"]

@@ -2,8 +2,8 @@
  * Random polynomials from AES-128 in counter mode: contracts.
  *
  * The key stream of `from` is read as little-endian 64-bit words, block by block; results are the same on every instruction set. Keys,
- * streams and small coefficients are secret. A uniform polynomial is public as soon as it exists: which of its words were rejected may
- * show, and says nothing about those that were kept. Sizes, primes and counters are public; the caller checks that counters stay below
+ * streams and small coefficients are secret. Uniform residues are public (half a key), or secret masks (of a conversion to shares): which words
+ * were rejected may show, and says nothing about those that were kept. Sizes, primes and counters are public; the caller checks that counters stay below
  * 2^128.
  */
 #ifndef UNSEEN_SAMPLING_H

@@ -38,6 +38,12 @@ Adversary. Semi-honest holders of ciphertexts and public keys learn nothing (rin
 encryption of zero (`encrypt_zero`) is added. No security against whoever sees decryptions: their error depends on the key (Li
 and Micciancio, eprint 2020/1533). Not malleability-proof: anyone can add. The kernels do not branch or index on secrets.
 
+Users. The engine `ckks` (multiparty/) makes joint keys and turns sums into shares: it takes contexts, the preset N32768,
+encoding, encryptions of zero, sums, products, automorphisms and series. The package is also a library for the holder of one key,
+which the engine never is. Only that use, tests and benchmarks need the presets N8192 and N16384, the keys that one holder makes
+(`public_key`, `relinearisation_key`, `galois_keys`), `encrypt`, `encrypt_with_secret`, `decrypt` and `decode`, rotations and sums
+of slots (`rotate`, `rotate_many`, `conjugate`, `inner_sum`), `weighted_sum`, and the bytes of wire.
+
 Sources: Cheon, Kim, Kim, Song, ASIACRYPT 2017 (eprint 2016/421); its full RNS form, SAC 2018 (eprint 2018/931); hybrid key
 switching, Han and Ki, CT-RSA 2020 (eprint 2019/688); hoisting, Halevi and Shoup, CRYPTO 2018 (eprint 2018/244); polynomials,
 Bossuat et al., EUROCRYPT 2021 (eprint 2020/1203); average-case errors, Costache et al. (eprint 2022/162).

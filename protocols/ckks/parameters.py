@@ -137,9 +137,8 @@ N32768 = Preset(
     digit=4,
     scale_bits=42,
 )
-"""Ten products: a linear predictor (1), a polynomial of degree 63 (6), weights (1), columns (1), and level 1 to end at.
-
-655 of 868 bits.
+"""Ten products; a fit takes nine: a linear predictor (1), series of degree 63 (6), weights (1), columns (1). Its coefficients are
+encrypted at level 9, its sums converted at level 0. 655 of 868 bits.
 """
 
 PRESETS = {preset.degree: preset for preset in (N8192, N16384, N32768)}

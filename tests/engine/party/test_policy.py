@@ -185,6 +185,8 @@ def test_a_question_reads_as_plain_language(study: Study) -> None:
     openings = describe_openings(plan)
     assert any("to the researcher: mean" in line for line in openings)
     assert any("to the researcher: people" in line for line in openings)
+    assert "(yes or no, not which or where)" in openings[0]
+    assert "only if it is the leverage rule" in describe_openings(replace(plan, parameters=3))[0]
 
 
 def test_a_reference_level_reads_as_plain_language(study: Study) -> None:

@@ -13,7 +13,7 @@ OF_THE_SMALLER_RING = next(p for p in ntt_primes(4096, 40, 9) if p % 16384 != 1)
 TABLE = {4096: 106, 8192: 214, 16384: 430, 32768: 868, 65536: 1747}  # eprint 2024/463, ternary, 128 bits, classical
 
 
-def test_the_table_is_the_published_one():
+def test_the_limits_of_the_code_are_those_that_were_copied_here_from_the_publication():
     assert LARGEST_MODULUS_BITS == TABLE
 
 
