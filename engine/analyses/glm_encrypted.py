@@ -29,7 +29,7 @@ outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -177,41 +177,47 @@ class EncryptedFit:
     def row_wise(self, rows: Rows, state: State, verbs: RowWise, least_rows: int = 1) -> dict[str, Weighted]:
         """What a hospital adds up at the encrypted coefficients: as many blocks as `least_rows` ask for, however few it has."""
         z, y = newton.read(self.model, self.family, rows)
-        block, starts = verbs.block, range(0, max(len(z), least_rows, 1), verbs.block)
-        parts = [z[i : i + block].T for i in starts]
-        upper = Symmetric(self.model.size).rows_columns
-        ones = [np.ones((1, part.shape[1])) for part in parts]
-        responses = [y[None, i : i + block] for i in starts]
-        wanted, sums = self._series, self.stage(state).encrypted
+        blocks = [slice(i, i + verbs.block) for i in range(0, max(len(z), least_rows, 1), verbs.block)]
+        sums, squares = self.stage(state).encrypted, self._series.squares
         assert sums is not None
-        factors: dict[str, list[Any]] = {name: [] for name in sums.counts}
-        for part in parts:
-            x = verbs.combine(part, wanted.limit)
-            named = [name for name in factors if name in wanted.series]
-            found = dict(zip(named, verbs.series(x, [wanted.series[name] for name in named]), strict=True))
-            found["guard"] = verbs.square(found["guard"])
-            if "weight" in factors:
-                found["weight"] = verbs.variance(found["mean"]) if wanted.variance else found["mean"]
-                found |= {name: verbs.square(found[name]) for name in wanted.squares}
-                found.setdefault("cumulant", found["mean"])
-            kept = {name: verbs.kept(factor) for name, factor in found.items()}
-            for name in factors:
-                factors[name].append(kept[name.removesuffix(WIDE)])
-
-        def products(b: int, which: slice) -> np.ndarray:
-            return np.asarray(parts[b][upper[0][which]] * parts[b][upper[1][which]])
-
-        columns = {
-            "mean": lambda b, which: parts[b][which],
-            "weight": products,
-            "rise": lambda b, which: 1 - responses[b],
-            "fall": lambda b, which: np.ldexp(responses[b] ** 2, -wanted.square_log2),
-        }
-        one = lambda b, which: ones[b]  # noqa: E731
+        parts = [z[block].T for block in blocks]
+        factors = [self._factors(verbs, part, sums.counts) for part in parts]
+        columns = self._columns(parts, [y[None, block] for block in blocks])
+        bare = {name: name.removesuffix(WIDE) for name in sums.counts}
         return {
-            name: Weighted(each, columns.get(bare, one), sums.counts[name], overflow_shows=bare in wanted.squares)
-            for name, each in factors.items()
-            for bare in (name.removesuffix(WIDE),)
+            name: Weighted([each[bare[name]] for each in factors], columns[bare[name]], count, bare[name] in squares)
+            for name, count in sums.counts.items()
+        }
+
+    def _factors(self, verbs: RowWise, part: np.ndarray, names: Collection[str]) -> dict[str, Any]:
+        """What a block's sums are sums of, for each row, by name."""
+        wanted = self._series
+        series = [name for name in names if name in wanted.series]
+        found = dict(
+            zip(series, verbs.series(verbs.combine(part, wanted.limit), [wanted.series[n] for n in series]), strict=True)
+        )
+        found["guard"] = verbs.square(found["guard"])
+        if "weight" in names:
+            found["weight"] = verbs.variance(found["mean"]) if wanted.variance else found["mean"]
+            found |= {name: verbs.square(found[name]) for name in wanted.squares}
+            found.setdefault("cumulant", found["mean"])
+        return {name: verbs.kept(factor) for name, factor in found.items()}
+
+    def _columns(self, parts: list[np.ndarray], responses: list[np.ndarray]) -> dict[str, Callable[[int, slice], np.ndarray]]:
+        """What such a factor is multiplied by."""
+        left, right = Symmetric(self.model.size).rows_columns
+        unit_log2 = self._series.square_log2
+
+        def ones(b: int, which: slice) -> np.ndarray:
+            return np.ones((1, parts[b].shape[1]))
+
+        return {
+            "mean": lambda b, which: parts[b][which],
+            "weight": lambda b, which: np.asarray(parts[b][left[which]] * parts[b][right[which]]),
+            "cumulant": ones,
+            "guard": ones,
+            "rise": lambda b, which: 1 - responses[b],
+            "fall": lambda b, which: np.ldexp(responses[b] ** 2, -unit_log2),
         }
 
     # -- JOINT ----------------------------------------------------------------------------------------------------------
