@@ -154,7 +154,8 @@ def _translate(error: Any, name: str) -> UnseenError:
 
 
 def _state(job: wire.AdminJob) -> str:
-    return f"{job.state} ({job.code})" if job.code else job.state
+    more = job.code or job.doing
+    return f"{job.state} ({more})" if more else job.state
 
 
 def _print_job(job: wire.AdminJob, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from engine.errors import ConfigError, SpecError
 from engine.spec import Spec
 
 if TYPE_CHECKING:
-    from engine.client import Study
+    from engine.client import JobEvent, Study
 
 DEFAULT_STUDY = "researcher.toml"
 StudyPath = Annotated[
@@ -49,7 +49,7 @@ def submit(
             return
         if not quiet:
             say(f"job {job.id}")
-        _print_result(job.result(timeout, quiet), json)
+        _print_result(job.result(timeout, quiet or json), json)
 
 
 def jobs(study: StudyPath = Path(DEFAULT_STUDY), json: Json = False) -> None:
@@ -80,17 +80,21 @@ def show(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), json: Json = False)
     print_table(["PARTY", "STATE"], [[party, state] for party, state in status.parties.items()])
 
 
-def events(job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout = None, json: Json = False) -> None:
-    """Follow what happens to a job, until it has ended."""
+def events(
+    job: JobId, study: StudyPath = Path(DEFAULT_STUDY), timeout: Timeout = None, quiet: Quiet = False, json: Json = False
+) -> None:
+    """Follow what happens to a job, until it has ended. As JSON, one object a line, every second of a running session too."""
     with connect(study) as connected:
-        for event in connected.job(job).events(timeout):
-            if json:
-                typer.echo(_one_line(asdict(event)))
-            else:
-                why = f" {event.code}{' at ' + event.by if event.by else ''}" if event.code else ""
-                print_text(
-                    f"{when(event.time)}  {event.member:<12} {event.state}{why}{'  ' + event.detail if event.detail else ''}"
-                )
+        found, lines = connected.job(job), dict[str, str]()
+        with found.progress(quiet or json) as bars:
+            for event in found.events(timeout):
+                bars.show(event)
+                line = _event_line(event)
+                if json:
+                    typer.echo(_one_line(asdict(event)))
+                elif lines.get(event.member) != line:  # what else has changed is in the bars
+                    lines[event.member] = line
+                    print_text(f"{when(event.time)}  {line}")
 
 
 def result(
@@ -98,7 +102,7 @@ def result(
 ) -> None:
     """Wait for a job's end and print its result; at once when it has ended before."""
     with connect(study) as connected:
-        _print_result(connected.job(job).result(timeout, quiet), json)
+        _print_result(connected.job(job).result(timeout, quiet or json), json)
 
 
 def question(spec: Spec) -> str:
@@ -122,6 +126,11 @@ def _read_spec(path: Path, study: Study) -> Spec:
 
 def _print_result(found: Any, as_json: bool) -> None:
     print_json(found.to_dict()) if as_json else print_text(found.summary())
+
+
+def _event_line(event: JobEvent) -> str:
+    why = f" {event.code}{' at ' + event.by if event.by else ''}" if event.code else ""
+    return f"{event.member:<12} {event.state}{why}{'  ' + event.detail if event.detail else ''}"
 
 
 def _one_line(document: dict[str, Any]) -> str:

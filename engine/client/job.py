@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,12 +86,17 @@ class Job:
             self._result = self._fetch(min(left, CALL_SECONDS))
         return self._result
 
+    def progress(self, quiet: bool = False) -> AbstractContextManager[progress.Silent]:
+        """What `result` shows while it waits, for a loop over `events` of one's own: `show(event)` moves it."""
+        charter = self._config.charter
+        declared = {name: charter.member(name).rows for name in charter.hospitals}
+        return progress.shown(f"{self.spec.analysis} {self.id[:12]}", declared, quiet)
+
     def _wait(self, timeout: float | None, quiet: bool) -> None:
-        title = f"{self.spec.analysis} {self.id[:12]}"
         try:
-            with progress.shown(title, quiet) as line:
+            with self.progress(quiet) as shown:
                 for event in self.events(timeout):
-                    line.show(event)
+                    shown.show(event)
                     if event.state in FAILED:
                         raise outcome.explain(event.code, event.by)
         except KeyboardInterrupt:

@@ -31,11 +31,13 @@ class JobEvent:
 
     member: str
     state: str  # received, verified, approved, keyed, computing, checked, charged, released, refused, aborted
-    detail: str  # e.g. "newton 3"
+    detail: str  # the stage of a running session, e.g. "newton 3"
     code: str  # why it was refused or aborted, else ""
     by: str  # the member that refused or aborted; "" where naming it could say something about its data
     time: str  # RFC 3339, the party's clock
     sequence: int  # the party's own count
+    read: int | None = None  # per cent of its table that this hospital has gone past, in steps of 5; None while it reads nothing
+    sent: int = 0  # bytes that it has sent to the other parties in the running session
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,13 @@ class _Line:
     member: str
     ended: bool = False
     error: UnseenError | None = None
+
+
+def _event(member: str, event: wire.JobEvent) -> JobEvent:
+    read = min(int(event.read), 100) if event.HasField("read") else None
+    return JobEvent(
+        member, event.state, event.detail, event.code, event.by, event.time, int(event.sequence), read, int(event.sent)
+    )
 
 
 class Watch:
@@ -112,7 +121,7 @@ class Watch:
                 for event in call:
                     if int(event.sequence) > seen:
                         seen = int(event.sequence)
-                        self._queue.put(JobEvent(member, event.state, event.detail, event.code, event.by, event.time, seen))
+                        self._queue.put(_event(member, event))
                 self._queue.put(_Line(member, ended=True))
                 return
             except (grpc.RpcError, ValueError) as error:  # ValueError: the channel was closed under us

@@ -18,6 +18,7 @@ from engine.data import sql
 from engine.data.ahead import ahead
 from engine.data.batches import BATCH_ROWS, COMPLEMENT, USED, Block, FrameBuilder, by_person, by_row, tally, with_derived
 from engine.data.config import DataSection
+from engine.data.position import Position
 from engine.data.rows import Batch, Query, RowCounts, Rows
 from engine.data.tables import CHANGED, Tables, told_without_data
 from engine.data.values import name_people, row_identities
@@ -47,8 +48,8 @@ class DuckDBSource:
     def rows(self, query: Query) -> Rows:
         for name in query.columns + query.listwise:
             self.dictionary[name]
-        counts = RowCounts()
-        return Rows(self._stream(query, counts), counts)
+        counts, position = RowCounts(), Position(1 if self._person is None else 2)
+        return Rows(self._stream(query, counts, position), counts, position)
 
     def size(self) -> int:
         return int(self._tables.rows())
@@ -108,23 +109,23 @@ class DuckDBSource:
             )
         return given, next(iter(found.values()))
 
-    def _stream(self, query: Query, counts: RowCounts) -> Iterator[Batch]:
+    def _stream(self, query: Query, counts: RowCounts, position: Position) -> Iterator[Batch]:
         builder = FrameBuilder(self.dictionary, query.columns)
         of_status = np.zeros(4, dtype=np.int64)
         made = self._blocks_of_rows if self._person is None else self._blocks_of_people
-        with self._tables.reading() as tables, closing(ahead(made(tables, query, of_status))) as blocks:
+        with self._tables.reading() as tables, closing(ahead(made(tables, query, of_status, position))) as blocks:
             yield from (by_row if self._person is None else by_person)(blocks, builder)
         if of_status.min() < 0:
             raise DataError(CHANGED)
         tally(counts, of_status)
 
-    def _blocks_of_rows(self, tables: Any, query: Query, of_status: np.ndarray) -> Generator[Block]:
+    def _blocks_of_rows(self, tables: Any, query: Query, of_status: np.ndarray, position: Position) -> Generator[Block]:
         """One pass, which also counts: what a condition leaves out is what is missing from all rows of the table."""
         status = sql.status(self.dictionary, self._columns, query.listwise, query.where, by_person=False)
         if query.where is not None:
             of_status[COMPLEMENT] = tables.rows()
         statement = sql.stream_rows(*self._reading(), status, selected=query.where is not None)
-        for record in self._records(tables, statement):
+        for record in self._records(tables, statement, position):
             found = record.column("status").to_numpy()
             counted = np.bincount(found, minlength=4)
             of_status += counted
@@ -135,13 +136,13 @@ class DuckDBSource:
                 arrays = {name: values[used] for name, values in self._values(record).items()}
                 yield Block(with_derived(self.dictionary, query.columns, arrays), row_identities(arrays))
 
-    def _blocks_of_people(self, tables: Any, query: Query, of_status: np.ndarray) -> Generator[Block]:
+    def _blocks_of_people(self, tables: Any, query: Query, of_status: np.ndarray, position: Position) -> Generator[Block]:
         """Two passes: a person counts as the best of the rows, which may be far apart."""
         status = sql.status(self.dictionary, self._columns, query.listwise, query.where, by_person=True)
         delivered, reading = self._reading()
-        for code, number in tables.fetch(sql.count_people(reading, status)):
+        for code, number in tables.fetch(sql.count_people(reading, status), position):
             of_status[int(code)] += int(number)
-        for record in self._records(tables, sql.stream_people(delivered, reading, status)):
+        for record in self._records(tables, sql.stream_people(delivered, reading, status), position):
             arrays = self._values(record)
             people = name_people(record.column("identity").to_numpy())
             yield Block(with_derived(self.dictionary, query.columns, arrays), people, row_identities(arrays))
@@ -156,8 +157,8 @@ class DuckDBSource:
         """float64 (rows,) of each column, NaN for NULL: Arrow's own memory where there is none."""
         return {name: record.column(column.value).to_numpy(zero_copy_only=False) for name, column in self._columns.items()}
 
-    def _records(self, tables: Any, statement: str) -> Iterator[pa.RecordBatch]:
-        with tables.cursor() as cursor:
+    def _records(self, tables: Any, statement: str, position: Position) -> Iterator[pa.RecordBatch]:
+        with tables.cursor() as cursor, position.of(cursor):
             with told_without_data():
                 reader = cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
             while True:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from engine.data.config import DataSection, PostgresSection
+from engine.data.position import Position
 from engine.data.spill import Spill
 from engine.data.sql import identifier
 from engine.data.tables import MEMORY, MEMORY_OF_A_COLUMN, told_without_data
@@ -208,8 +209,8 @@ class Snapshot:
             self._left = True  # DuckDB would read an open stream to its end
             cursor.close()
 
-    def fetch(self, query: str) -> list[tuple]:
-        with self.cursor() as cursor, told_without_data():
+    def fetch(self, query: str, position: Position | None = None) -> list[tuple]:
+        with self.cursor() as cursor, told_without_data(), position.of(cursor) if position else nullcontext():
             return cursor.sql(query).fetchall()
 
     def rows(self) -> int:

@@ -77,12 +77,22 @@ class RowCounts:
     used: int = 0  # delivered
 
 
+def unknown() -> float | None:
+    """The position of a stream that cannot tell."""
+    return None
+
+
 @dataclass
 class Rows:
-    """A stream of batches with its counts. Iterate once."""
+    """A stream of batches with its counts. Iterate once.
+
+    `position`, from any thread: the share of the table that the stream has gone past, chosen rows or not; None while it does not
+    read, or cannot tell.
+    """
 
     batches: Iterator[Batch]
     counts: RowCounts = field(default_factory=RowCounts)
+    position: Callable[[], float | None] = unknown
 
     def __iter__(self) -> Iterator[Batch]:
         return self.batches

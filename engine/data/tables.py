@@ -14,13 +14,14 @@ import glob
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from engine.data.config import DataSection
+from engine.data.position import SETTINGS, Position
 from engine.data.spill import Spill
 from engine.data.sql import identifier, text_literal
 from engine.errors import DataError
@@ -69,6 +70,7 @@ class Tables:
             if "memory" not in config.model_fields_set:
                 needed = MEMORY + MEMORY_OF_A_COLUMN * len(self.columns) * config.threads
                 self._connection.execute(f"SET memory_limit = '{needed}MB'")
+            self._connection.execute(f"SET allowed_configs = [{', '.join(map(text_literal, SETTINGS))}]")
             self._connection.execute("SET lock_configuration = true")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
@@ -93,11 +95,11 @@ class Tables:
             finally:
                 cursor.close()
 
-    def fetch(self, query: str) -> list[tuple]:
+    def fetch(self, query: str, position: Position | None = None) -> list[tuple]:
         """All rows of a small result. Raises DataError, as everything here does when the data cannot be read."""
         cursor = self.cursor()
         try:
-            with told_without_data():
+            with told_without_data(), position.of(cursor) if position else nullcontext():
                 return cursor.sql(query).fetchall()
         finally:
             cursor.close()

@@ -116,6 +116,7 @@ class AdminService(AdminServicer):
             submitted=rfc3339(job.submitted),
             expires=job.spec.expires,
             approvals=sorted(job.approvals),
+            doing=str(self._flow.progress(job) or ""),
         )
 
     def _full(self, job: Job) -> wire.AdminJob:

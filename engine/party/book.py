@@ -23,12 +23,13 @@ from engine.party.audit import AuditLog
 from engine.party.errors import JournalCorrupt, StorageFailed
 from engine.party.jobs import ENDS, State
 from engine.party.journal import Journal, Record
+from engine.party.progress import Progress
 from engine.party.standing import PAUSED, REVOKED, Standing
 from engine.party.store import Store
 from engine.spec import SignedSpec, Spec
 
 STRIDE = 1 << 20  # numbers between two states, for progress: an event keeps its number when the daemon restarts
-MAX_PROGRESS = 1000  # progress events kept of one state
+MAX_EVENTS = 1000  # kept of one job, besides its states
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Event:
     detail: str = ""
     code: str = ""
     by: str = ""
+    progress: Progress | None = None  # of a running session; `detail` is its stage
 
 
 @dataclass
@@ -168,11 +170,15 @@ class JobBook:
         self._journal.append(record)
         self.standing.apply(record)
 
-    def progress(self, job: Job, detail: str) -> None:
-        """A public fact of the plan, for watchers; forgotten at a restart."""
+    def progress(self, job: Job, progress: Progress) -> None:
+        """What watchers may see of a running session; forgotten at a restart. Of one stage the newest alone is kept."""
         last = job.events[-1]
-        if not job.ended and last.sequence % STRIDE < MAX_PROGRESS:
-            self._event(job, Event(last.sequence + 1, self.clock(), job.state, detail[:100]))
+        if job.ended or not progress.stage or progress == last.progress or last.sequence % STRIDE == STRIDE - 1:
+            return
+        if last.progress is not None and last.progress.stage == progress.stage:
+            job.events.pop()
+        if len(job.events) < MAX_EVENTS:
+            self._event(job, Event(last.sequence + 1, self.clock(), job.state, progress.stage[:100], progress=progress))
 
     def _step(self, job: Job, record: Record, *more: Record) -> None:
         self._audit.append("state", job=job.id, state=record["state"], code=record.get("code", ""), member=record.get("by", ""))

@@ -190,6 +190,7 @@ class Daemon:
             self.flow.tick()
             linked = len(self.links.connected()) == len(self.config.charter.parties) - 1
             self._metrics.links(len(self.links.connected()))
+            self._metrics.session(self.flow.running())
             await self._health.set(LINKS, _SERVING if linked else _NOT_SERVING)
         except Exception as error:
             self._log.failure("tick failed", error)

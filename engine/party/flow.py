@@ -33,6 +33,7 @@ from engine.party.jobs import AGREED, ATTEMPT, IN_SESSION, REASONS, WAITING, Sta
 from engine.party.log import Log
 from engine.party.notices import APPROVED, CHARGED, RELEASED, START
 from engine.party.policy import Decision, Question
+from engine.party.progress import Progress, Watched
 from engine.party.sitting import OpenSession, Seat, Sitting, in_thread
 from engine.spec import SignedSpec, Spec
 from engine.wire.v1.party_link_pb2 import JobNotice
@@ -66,6 +67,7 @@ class Flow:
         self._started: set[str] = set()
         self._sessions: dict[str, asyncio.Task[None]] = {}
         self._links: dict[str, OpenSession] = {}
+        self._watched: dict[str, Watched] = {}
         self._charged: dict[str, set[str]] = {}  # job -> members that have charged it
         self._charged_since: dict[str, float] = {}
         self._broken_since: dict[str, float] = {}
@@ -300,11 +302,32 @@ class Flow:
         charged = [other.id for other in self.book if other.charged]
         never = [o.id for o in self.book if o.ended and not o.charged and "session" in o.facts and o.code not in OLD_STATE]
 
-        def progress(detail: str) -> None:
-            loop.call_soon_threadsafe(self.book.progress, job, detail)
+        def on_stage(progress: Progress) -> None:
+            loop.call_soon_threadsafe(self._next_stage, job, progress)
 
-        work = partial(sitting.sit, link, self.seat, question, partial(self._row_sets, charged), never, progress)
-        return await in_thread(work)
+        watched = self._watched[job.id] = Watched(on_stage)
+        work = partial(sitting.sit, link, self.seat, question, partial(self._row_sets, charged), never, watched)
+        try:
+            return await in_thread(work)
+        finally:
+            self._publish(job)
+            del self._watched[job.id]
+
+    def progress(self, job: Job) -> Progress | None:
+        """How far the job's session has come; None when none is running."""
+        return self._watched[job.id].look() if job.id in self._watched else None
+
+    def running(self) -> Progress | None:
+        """The same of the session that is running, if any."""
+        return next((watched.look() for watched in self._watched.values()), None)
+
+    def _publish(self, job: Job) -> None:
+        if progress := self.progress(job):
+            self.book.progress(job, progress)
+
+    def _next_stage(self, job: Job, progress: Progress) -> None:
+        self.book.progress(job, progress)
+        self._log.info("stage", job=job.id, stage=progress.stage, sent=progress.sent)
 
     def _row_sets(self, charged: list[str]) -> list[Any]:
         return [entry for job in charged for entry in self.book.store.row_sets(job)]
@@ -406,6 +429,7 @@ class Flow:
         for job in self.book.open_jobs():
             self._expire(job)
             if job.state is State.COMPUTING:
+                self._publish(job)
                 self._look_after_session(job, now)
             elif job.state is State.CHARGED:
                 self._look_after_charge(job, now)

@@ -62,13 +62,13 @@ class JobsService(JobsServicer):
 
     async def Watch(self, request: wire.JobReference, context: Any) -> AsyncIterator[wire.JobEvent]:
         job = await self._own(request, context)
-        sent = 0
+        sent = -1
         while True:
             changed = job.changed
-            for event in job.events[sent:]:
+            for event in [event for event in job.events if event.sequence > sent]:
                 yield self._event(job, event)
-                sent += 1
-            if job.ended and sent == len(job.events):
+                sent = event.sequence
+            if job.ended and sent == job.events[-1].sequence:
                 return
             await changed.wait()
 
@@ -122,6 +122,8 @@ class JobsService(JobsServicer):
             detail=event.detail,
             code=event.code,
             by=event.by,
+            read=None if event.progress is None else event.progress.read,
+            sent=0 if event.progress is None else event.progress.sent,
         )
 
 

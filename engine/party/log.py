@@ -14,7 +14,23 @@ from typing import Any, TextIO
 import structlog
 
 FIELDS = frozenset(
-    {"event", "level", "time", "party", "job", "member", "state", "code", "by", "stage", "error", "at", "address", "logger"}
+    {
+        "event",
+        "level",
+        "time",
+        "party",
+        "job",
+        "member",
+        "state",
+        "code",
+        "by",
+        "stage",
+        "sent",
+        "error",
+        "at",
+        "address",
+        "logger",
+    }
 )
 OURS = ("engine", "protocols", "native", "unseen")
 LONGEST = 200

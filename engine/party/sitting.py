@@ -18,6 +18,7 @@ from engine.errors import DataError
 from engine.party import terms
 from engine.party.ledger import EarlierRowSet
 from engine.party.policy import Question
+from engine.party.progress import Watched
 from engine.party.release import gate_policy
 from engine.party.runner import Outcome, Work
 from engine.party.terms import Terms
@@ -75,21 +76,22 @@ def sit(
     question: Question,
     earlier: Callable[[], Sequence[EarlierRowSet]],
     never_charged: Collection[str],
-    progress: Callable[[str], None],
+    watched: Watched,
 ) -> Sitting:
     """Take part. Raises ProtocolError when a peer is lost or misbehaves, DataError when the own data cannot be read."""
     session, started = link.session(), seat.clock()
+    watched.begin(session)
     agreed = terms.agree(session, seat.floors, _snapshot(link, session, seat.source))
     work = Work(
         analysis=analyses.under(question.analysis, agreed.floors.cell),
         policy=gate_policy(agreed),
         where=question.where,
         steps=question.spec.disclosure == "steps" and seat.steps,
-        source=seat.source,
+        source=watched.source(seat.source),
         digest_key=seat.digest_key,
         earlier=earlier() if session.holds_data else (),
         never_charged=never_charged,
-        progress=progress,
+        progress=watched.stage,
         alive=link.heartbeating,
     )
     outcome = seat.run(session, work)

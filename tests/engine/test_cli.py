@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,11 @@ from engine.sandbox_files import Choices, lay_out, make_identities, write
 
 DICTIONARY = Dictionary.parse({"columns": {"age": {"type": "integer", "bounds": [0, 120]}, "treated": {"type": "binary"}}})
 STATES = {"a": "released", "b": "released"}
+EVENTS = [
+    JobEvent("a", "computing", "start", "", "", "2026-01-01T11:59:58Z", 2, 45, 1000),
+    JobEvent("a", "computing", "start", "", "", "2026-01-01T11:59:59Z", 3, 50, 2000),
+    JobEvent("a", "refused", "", "policy", "b", "2026-01-01T12:00:00Z", 4),
+]
 
 
 @pytest.fixture
@@ -135,6 +141,7 @@ class FakeStudy:
     charter = SimpleNamespace(analyses=("ols",))
 
     def __init__(self):
+        self.quiet = []  # what the commands asked of the bars
         self.asked = specs.new(study="0" * 64, researcher="ana", analysis="ols", formula="age ~ treated", where="age > 18")
 
     def __enter__(self):
@@ -152,8 +159,11 @@ class FakeStudy:
             id=self.asked.job_id,
             spec=self.asked,
             status=lambda: JobStatus(self.asked.job_id, "released", STATES, "", "", "2026-01-01T12:00:00Z"),
-            events=lambda timeout: iter([JobEvent("a", "refused", "", "policy", "b", "2026-01-01T12:00:00Z", 0)]),
-            result=lambda timeout, quiet: SimpleNamespace(summary=lambda: "the table", to_dict=lambda: {"nobs": 602}),
+            events=lambda timeout: iter(EVENTS),
+            progress=lambda quiet: self.quiet.append(quiet) or nullcontext(SimpleNamespace(show=lambda event: None)),
+            result=lambda timeout, quiet: (
+                self.quiet.append(quiet) or SimpleNamespace(summary=lambda: "the table", to_dict=lambda: {"nobs": 602})
+            ),
         )
 
     def spec(self, **fields):
@@ -207,4 +217,21 @@ def test_result_show_and_events_find_a_job_by_a_beginning_of_its_id(run, study):
     assert "age ~ treated where age > 18" in run("show", id).stdout
     assert json.loads(run("show", id, "--json").stdout)["parties"] == STATES
     assert "refused policy at b" in run("events", id).stdout
-    assert json.loads(run("events", id, "--json").stdout)["code"] == "policy"
+
+
+def test_events_as_text_tell_what_is_new_and_as_json_everything(run, study):
+    lines = run("events", study.asked.job_id).stdout.splitlines()
+    assert [line.split()[2:] for line in lines] == [["a", "computing", "start"], ["a", "refused", "policy", "at", "b"]]
+    found = [json.loads(line) for line in run("events", study.asked.job_id, "--json").stdout.splitlines()]
+    assert [(event["read"], event["sent"], event["code"]) for event in found] == [
+        (45, 1000, ""),
+        (50, 2000, ""),
+        (None, 0, "policy"),
+    ]
+
+
+@pytest.mark.parametrize("command", ["events", "result"])
+def test_no_bar_where_quiet_or_json_is_asked_for(run, study, command):
+    for options in ([], ["--quiet"], ["--json"], ["--quiet", "--json"]):
+        run(command, study.asked.job_id, *options)
+    assert study.quiet == [False, True, True, True]

@@ -69,6 +69,7 @@ class AdminJob(_message.Message):
     OWN_ROWS_FIELD_NUMBER: _builtins.int
     APPROVALS_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
+    DOING_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     state: _builtins.str
     code: _builtins.str
@@ -81,6 +82,8 @@ class AdminJob(_message.Message):
     own_rows: _builtins.str
     """this hospital's own count behind the question, for its operator only"""
     spec: _builtins.bytes
+    doing: _builtins.str
+    """while it runs: stage, per cent of the own table read, bytes sent"""
     @_builtins.property
     def opens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """what the job may open, in plain language"""
@@ -104,10 +107,11 @@ class AdminJob(_message.Message):
         own_rows: _builtins.str = ...,
         approvals: _abc.Iterable[_builtins.str] | None = ...,
         spec: _builtins.bytes = ...,
+        doing: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "approvals", b"approvals", "code", b"code", "expires", b"expires", "job", b"job", "opens", b"opens", "own_rows", b"own_rows", "question", b"question", "researcher", b"researcher", "spec", b"spec", "state", b"state", "submitted", b"submitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "approvals", b"approvals", "code", b"code", "doing", b"doing", "expires", b"expires", "job", b"job", "opens", b"opens", "own_rows", b"own_rows", "question", b"question", "researcher", b"researcher", "spec", b"spec", "state", b"state", "submitted", b"submitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

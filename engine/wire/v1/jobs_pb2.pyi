@@ -163,6 +163,8 @@ class JobEvent(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     member: _builtins.str
     sequence: _builtins.int
@@ -173,6 +175,10 @@ class JobEvent(_message.Message):
     code: _builtins.str
     by: _builtins.str
     """as in JobStatus"""
+    read: _builtins.int
+    """per cent of this hospital's table that the running pass has gone past, in steps of 5; unset while it reads nothing"""
+    sent: _builtins.int
+    """bytes that this party has sent to its peers in the running session"""
     def __init__(
         self,
         *,
@@ -184,12 +190,16 @@ class JobEvent(_message.Message):
         detail: _builtins.str = ...,
         code: _builtins.str = ...,
         by: _builtins.str = ...,
+        read: _builtins.int | None = ...,
+        sent: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_read", b"_read", "read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "code", b"code", "detail", b"detail", "job", b"job", "member", b"member", "sequence", b"sequence", "state", b"state", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_read", b"_read", "by", b"by", "code", b"code", "detail", b"detail", "job", b"job", "member", b"member", "read", b"read", "sent", b"sent", "sequence", b"sequence", "state", b"state", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__read: _TypeAlias = _typing.Literal["read"]  # noqa: Y015
+    _WhichOneofArgType__read: _TypeAlias = _typing.Literal["_read", b"_read"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__read) -> _WhichOneofReturnType__read | None: ...
 
 Global___JobEvent: _TypeAlias = JobEvent  # noqa: Y015
 

@@ -487,3 +487,27 @@ def test_people_count_once_by_the_best_of_their_rows() -> None:
 
 def test_statuses_are_in_the_order_that_min_relies_on() -> None:
     assert batches.USED < batches.MISSING < batches.OUT_OF_BOUNDS < batches.COMPLEMENT
+
+
+@pytest.mark.parametrize("dictionary", [BY_ROW, BY_PERSON], ids=["rows", "people"])
+@pytest.mark.parametrize("where", [None, "age < 5"])
+def test_the_position_goes_through_the_table_whatever_a_condition_selects(
+    tmp_path: Path, dictionary: Dictionary, where: str | None
+) -> None:
+    """Looked at between two batches: it rises, and ends where nothing is read any more."""
+    generator = np.random.default_rng(1)
+    table = pd.DataFrame({name: generator.integers(0, 3, 300_000) for name in COLUMNS} | {"id": np.arange(300_000)})
+    table["age"] = np.arange(300_000) % 100
+    write(tmp_path, table, "parquet")
+    query = Query(("age",), (), Condition.parse(where, dictionary) if where else None)
+    with open_source(write(tmp_path, table, "csv"), dictionary, KEY, tmp_path) as source:
+        rows = source.rows(query)
+        assert rows.position() is None
+        positions = [position for _ in rows if (position := rows.position()) is not None]
+        assert rows.position() is None
+    assert positions == sorted(positions)
+    assert all(0 < position <= 1 for position in positions)
+    if dictionary is BY_PERSON:
+        assert all(position >= 0.5 for position in positions)  # people were counted in a pass before
+    if where is None:
+        assert positions
