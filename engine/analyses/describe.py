@@ -30,12 +30,11 @@ from engine.analyses.powers import FRAC, ORDER, PowerSums
 from engine.analyses.quantiles import FEWEST_PEOPLE, Grid
 from engine.analyses.question import Limits, Question, listwise, read_options, require_fields
 from engine.data.rows import Batch, Rows
-from engine.dictionary import Column, Dictionary
+from engine.dictionary import FEW_VALUES, Column, Dictionary
 from engine.errors import SpecError
 from engine.results import DescribeResult
 from protocols.engine import Engine, Secret
 
-FEW_VALUES = 5  # a column with at most so many possible values is determined by n and four moments
 MOST_GRID_POINTS = 1 << 15  # over all columns and groups
 
 

@@ -6,11 +6,9 @@ from dataclasses import replace
 from typing import ClassVar
 
 from engine.analyses.families import Poisson
-from engine.analyses.glm_encrypted import ENCRYPTED_VCOV, EncryptedFit
-from engine.analyses.glm_hidden import HIDDEN_VCOV, HiddenFit
-from engine.analyses.glm_steps import StepsFit
+from engine.analyses.glm import Fit, fit_of
 from engine.analyses.question import Limits, Question
-from engine.analyses.regression import GLM_VCOV, Model
+from engine.analyses.regression import Model
 from engine.dictionary import Dictionary
 from engine.errors import SpecError
 
@@ -24,16 +22,14 @@ class PoissonRegression:
     modes: ClassVar[tuple[str, ...]] = ("result", "steps")
 
     @classmethod
-    def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> StepsFit | HiddenFit | EncryptedFit:
-        hidden, encrypted = question.disclosure == "result", question.engine == "ckks"
-        vcovs = GLM_VCOV if not hidden else ENCRYPTED_VCOV if encrypted else HIDDEN_VCOV
+    def build(cls, question: Question, dictionary: Dictionary, limits: Limits) -> Fit:
+        fit, vcovs = fit_of(question)
         model = Model.read(question, dictionary, limits, vcovs)
         family = Poisson.of(model.design)
-        if hidden and family.most > MOST_HIDDEN:
+        if question.disclosure == "result" and family.most > MOST_HIDDEN:
             raise SpecError(
                 f"poisson with hidden iterates takes counts of up to {MOST_HIDDEN}, beyond which its means lack digits; ask for "
                 'tighter bounds in the dictionary, or use disclosure="steps"'
             )
         model = replace(model, design=replace(model.design, response_center=0.0, response_scale=1.0))
-        fit = StepsFit if not hidden else EncryptedFit if encrypted else HiddenFit
         return fit.of(cls.name, model, family)

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from native import packing, rns
 from native.errors import KernelInputError
 from native.rns import Basis
+from protocols.ckks.context import Words
 from protocols.errors import PeerMisbehaved
 from protocols.session import Expect, Session
 
-Words = npt.NDArray[np.uint64]
 PARTS, SUMS = "shares of sums", "sums"
 
 
