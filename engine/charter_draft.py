@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import base64
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -35,6 +34,7 @@ from engine import identity as identities
 from engine.charter import Charter, Member, Terms
 from engine.errors import CharterError, ConfigError, NotAuthorised, SignatureInvalid
 from engine.identity import Identity
+from engine.toml_file import read_toml
 
 
 class Card(BaseModel):
@@ -173,16 +173,6 @@ def card_of(identity: Identity, *, address: str | None = None, rows: int | None 
     return Card(
         name=identity.name, public_key=identity.public_key, certificate=identity.certificate.decode(), address=address, rows=rows
     )
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Raises ConfigError."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ConfigError(f"{path} cannot be read") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path.name} is not TOML: {error}") from None
 
 
 def _check_certificate(member: Member) -> None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +28,8 @@ from typing import Any, Literal, get_args
 
 from engine import derivation
 from engine.derivation import Derivation
-from engine.errors import DictionaryError, UnknownColumn, UnknownLevel
+from engine.errors import ConfigError, DictionaryError, UnknownColumn, UnknownLevel
+from engine.toml_file import parse_toml, read_toml
 
 ColumnType = Literal["number", "integer", "binary", "category"]
 Grade = Literal["low", "moderate", "high"]
@@ -39,7 +39,7 @@ NAME = re.compile(r"[^\W\d][\w.]*")
 RESERVED = "hospital"
 MAX_COLUMNS = 5000
 MAX_LEVELS = 1000
-FEW_VALUES = 5  # a bent column of so few values is as good as an indicator of one of them
+FEW_VALUES = 5  # so few values are determined by n and four moments, and bent are as good as an indicator of one of them
 MAX_TEXT = 200
 LARGEST = {"number": 1e100, "integer": 2.0**53}  # beyond 2^53 a float64 skips whole numbers
 
@@ -175,16 +175,12 @@ class Dictionary:
 
     @classmethod
     def from_toml(cls, source: str | Path) -> Dictionary:
-        """From TOML text, or from the path of a TOML file."""
+        """From TOML text, or from the path of a TOML file. Raises DictionaryError."""
         try:
-            text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-            return cls.parse(tomllib.loads(text))
-        except (OSError, UnicodeDecodeError) as error:
-            raise DictionaryError(
-                "The data dictionary's file cannot be read. Check its path and that it is UTF-8 text."
-            ) from error
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise DictionaryError(f"The data dictionary is not valid TOML: {error}") from error
+            document = read_toml(source) if isinstance(source, Path) else parse_toml(source, "The data dictionary")
+        except ConfigError as error:
+            raise DictionaryError(str(error)) from None
+        return cls.parse(document)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, defaults left out: `parse` gives back an equal dictionary."""

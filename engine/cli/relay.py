@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from engine import charter as charters
-from engine.errors import ConfigError
+from engine.address import host_and_port
 
 
 def serve(
@@ -20,14 +20,12 @@ def serve(
     listen: Annotated[str, typer.Option(help="HOST:PORT where members reach this relay.")] = "0.0.0.0:7444",
 ) -> None:
     """Pass on the encrypted bytes of parties that cannot accept connections. It sees who meets whom, when and how much."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError("--listen is HOST:PORT, e.g. 0.0.0.0:7444")
+    host, port = host_and_port(listen)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a line is an open file
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     agreed = [charters.load(path) for path in charter]
-    asyncio.run(_serve(agreed, host.strip("[]"), int(port)))
+    asyncio.run(_serve(agreed, host, port))
 
 
 async def _serve(agreed: list[charters.Charter], host: str, port: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.output import print_json, print_table, print_text, say, when
-from engine.errors import ConfigError, SpecError
+from engine.errors import SpecError
 from engine.spec import Spec
+from engine.toml_file import read_toml
 
 if TYPE_CHECKING:
     from engine.client import JobEvent, Study
@@ -113,12 +113,7 @@ def question(spec: Spec) -> str:
 
 def _read_spec(path: Path, study: Study) -> Spec:
     """A question from its TOML file: the fields of a Spec that a person decides. Raises ConfigError, SpecError."""
-    try:
-        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ConfigError(f"{path} cannot be read; give the path of a question like examples/spec.toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path.name} is not TOML: {error}") from None
+    fields = read_toml(path, "give the path of a question like examples/spec.toml")
     if not isinstance(fields.get("analysis"), str):
         raise SpecError(f'{path.name} needs analysis = "..."; this study allows {", ".join(study.charter.analyses)}')
     return study.spec(**fields)

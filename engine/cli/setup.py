@@ -21,7 +21,7 @@ import typer
 
 from engine import charter_draft as drafts
 from engine import identity as identities
-from engine.address import relay_of
+from engine.address import host_and_port, relay_of
 from engine.charter import BAND, MAX_ROWS
 from engine.charter_draft import Card
 from engine.cli.output import FAILED, print_json, print_text, say
@@ -108,10 +108,10 @@ def _port(address: str) -> int | None:
     """What the daemon listens on; None behind a relay. Raises ConfigError."""
     if relay_of(address) is not None:
         return None
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ConfigError("--address is HOST:PORT, e.g. um.example.org:7443, or relay://HOST:PORT")
-    return int(port)
+    _, port = host_and_port(address)
+    if not port:
+        raise ConfigError("--address is where the others reach this daemon: its port is not 0")
+    return port
 
 
 def _source(data: str | None, name: str) -> str:

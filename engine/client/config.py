@@ -10,7 +10,6 @@ um = "127.0.0.1:7001"          # or, through a relay, "relay://relay.example.org
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine import charter as charters
 from engine import identity as identities
 from engine.address import relay_of
+from engine.canonical import fields_of
 from engine.charter import Charter
 from engine.errors import ConfigError, NotAuthorised
 from engine.identity import Identity
+from engine.toml_file import read_toml
 
 
 class _File(BaseModel):
@@ -67,15 +68,6 @@ def load(path: Path) -> ResearcherConfig:
 
 def _read(path: Path) -> _File:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ConfigError(f"{path} cannot be read; give the path of your researcher.toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path.name} is not TOML: {error}") from None
-    try:
-        return _File.model_validate(document)
+        return _File.model_validate(read_toml(path, "give the path of your researcher.toml"))
     except ValidationError as error:
-        fields = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)
-        )
-        raise ConfigError(f"{path.name} is not well formed: {fields}") from None
+        raise ConfigError(f"{path.name} is not well formed: {fields_of(error)}") from None

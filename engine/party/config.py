@@ -28,21 +28,29 @@ cohort = 20
 from __future__ import annotations
 
 import difflib
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from engine import charter as charters
 from engine import identity as identities
+from engine.address import host_and_port
 from engine.charter import Charter, Floors
 from engine.errors import ConfigError, NotAuthorised
 from engine.identity import Identity
+from engine.toml_file import read_toml
 
 ANY = ["*"]
-Address = Annotated[str, Field(pattern=r"^[^\s]+:\d{1,5}$")]
+
+
+def _address(value: str) -> str:
+    host_and_port(value)
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class _Section(BaseModel):
@@ -163,12 +171,7 @@ def load(path: Path) -> PartyConfig:
 
 def read(path: Path) -> File:
     """The file alone, checked for form. Raises ConfigError naming the key that is wrong."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ConfigError(f"{path} cannot be read; give the path of your hospital.toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path.name} is not TOML: {error}") from None
+    document = read_toml(path, "give the path of your hospital.toml")
     try:
         return File.model_validate(document)
     except ValidationError as error:

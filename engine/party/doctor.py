@@ -23,7 +23,7 @@ from cryptography import x509
 from engine import charter as charters
 from engine import charter_draft as drafts
 from engine import identity as identities
-from engine.address import relay_of
+from engine.address import host_and_port, relay_of
 from engine.charter import Charter, Member, Terms
 from engine.data.check import check as check_mapping
 from engine.data.config import open_source
@@ -362,15 +362,13 @@ def _status(patient: Patient) -> admin_pb2.PartyStatusReply | None:
 
 
 def _port(listen: str) -> Line:
-    host, _, port = listen.rpartition(":")
+    host, port = host_and_port(listen)
     try:
-        with socket.create_server((host.strip("[]"), int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             return Line("daemon", "ok", f"does not run; {listen} is free for it")
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         advice = "choose another `listen`, end the other program, or run this as the daemon's own user"
-        return Line(
-            "daemon", "fail", f"does not answer, and {listen} cannot be used ({getattr(error, 'strerror', error)})", advice
-        )
+        return Line("daemon", "fail", f"does not answer, and {listen} cannot be used ({error.strerror})", advice)
 
 
 def _peers(patient: Patient) -> Iterator[Line]:
@@ -388,5 +386,5 @@ def _peers(patient: Patient) -> Iterator[Line]:
 
 
 def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
+    host, _ = host_and_port(address)
     return host in ("localhost", "::1") or host.startswith("127.")

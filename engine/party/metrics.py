@@ -7,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
+from engine.address import host_and_port
 from engine.errors import ConfigError
 from engine.party.progress import Progress
 
@@ -33,10 +34,10 @@ class Metrics:
         self._sent.set(running.sent if running else 0)
 
     def serve(self, address: str) -> None:
-        """Raises ConfigError when the address is not free."""
-        host, _, port = address.rpartition(":")
+        """Raises ConfigError when the address is none or not free."""
+        host, port = host_and_port(address)
         try:
-            self._server, _ = start_http_server(int(port), host, registry=self.registry)
+            self._server, _ = start_http_server(port, host, registry=self.registry)
         except OSError:
             raise ConfigError(
                 f"cannot serve metrics on {address}: another program uses it, or it is no address of this machine"

@@ -14,8 +14,9 @@ from pathlib import Path
 import grpc
 
 from engine import identity as identities
+from engine.address import host_and_port
 from engine.charter import Charter, Member
-from engine.errors import NotAuthorised
+from engine.errors import ConfigError, NotAuthorised
 from engine.identity import Identity
 from engine.relay.doors import ThreadedDoors
 from engine.transport import credentials
@@ -65,9 +66,11 @@ def reach(identity: Identity, keys: Path, charter: Charter, member: Member) -> s
 def _connect(member: Member, target: str) -> socket.socket:
     if target != member.address:
         return _through(target)
-    host, _, port = (member.address or "").rpartition(":")
     try:
-        return socket.create_connection((host.strip("[]"), int(port)), SECONDS)
+        host, port = host_and_port(member.address or "")
+        return socket.create_connection((host, port), SECONDS)
+    except ConfigError as error:
+        raise NotReached(str(error), "mend the charter") from None
     except socket.gaierror:
         raise NotReached(
             f"{host} is no name that this machine knows", "mend the name service, or the charter", is_network=True

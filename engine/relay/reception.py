@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from engine.address import host_and_port
 from engine.relay.caller import Caller, RelayError
 from engine.relay.line import CHUNK, Crew, Line, join
 from engine.relay.words import Word, unreachable
@@ -100,5 +101,5 @@ class Reception:
 
 def _on_this_machine(listen: str) -> tuple[str, int]:
     """Where a server that listens there is reached from its own machine."""
-    host, _, port = listen.rpartition(":")
-    return {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]")), int(port)  # noqa: S104  compared, not bound
+    host, port = host_and_port(listen)
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104  compared, not bound

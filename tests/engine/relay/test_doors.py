@@ -1,4 +1,4 @@
-"""Doors: the local sockets through which gRPC reaches a relay, and the addresses that ask for one."""
+"""Doors: the local sockets through which gRPC reaches a relay."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from engine.address import relay_of
-from engine.errors import ConfigError
 from engine.relay.doors import Doors, ThreadedDoors
 from engine.relay.line import Line
 from engine.transport.codes import LinkCode
-from tests.engine.party.party_study import make_charter
 from tests.engine.relay.relay_place import is_closed, place, run, says
 
 
@@ -57,26 +54,3 @@ def test_an_address_of_a_daemon_needs_no_door(keys, charter):
     with closing(ThreadedDoors(keys["ana"], charter.id)) as doors:
         assert doors.target("um", "um.example.org:7443") == "um.example.org:7443"
         assert doors._thread is None
-
-
-@pytest.mark.parametrize(
-    ("address", "relay"),
-    [
-        (None, None),
-        ("um.example.org:7443", None),
-        ("relay://relay.example.org:7444", ("relay.example.org", 7444)),
-        ("relay://[::1]:7444", ("::1", 7444)),
-    ],
-)
-def test_an_address_names_a_relay_or_none(address, relay):
-    assert relay_of(address) == relay
-
-
-@pytest.mark.parametrize(
-    "address", ["relay://", "relay://host", "relay://host:0", "relay://host:65536", "relay://host:1/um", "relay://:1"]
-)
-def test_an_address_that_is_half_a_relays_is_wrong_in_a_charter_too(keys, address):
-    with pytest.raises(ConfigError, match="relay://HOST:PORT"):
-        relay_of(address)
-    with pytest.raises(ConfigError, match="relay://HOST:PORT"):
-        make_charter(keys, members=[m | {"address": address} for m in make_charter(keys).model_dump(mode="json")["members"]])
