@@ -131,7 +131,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """The columns of a study, by name and in declared order."""
+    """The columns of a study, by name and in declared order; `person` names the column that says whose rows are whose, if any."""
 
     columns: Mapping[str, Column]
     person: str | None = None

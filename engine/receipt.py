@@ -87,6 +87,7 @@ class Receipt(BaseModel):
         return canonical.to_bytes(self.model_dump(mode="json"))
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
         document: dict[str, Any] = self.model_dump(mode="json")
         return document
 

@@ -25,7 +25,11 @@ MAX_LIFETIME = timedelta(days=90)
 
 
 class Spec(BaseModel):
-    """A question. `nonce` makes two askings of the same question two jobs; after `expires` nobody starts it."""
+    """A question. `nonce` makes two askings of the same question two jobs; after `expires` (UTC) nobody starts it.
+
+    `Study.spec` makes one: `study`, `researcher`, `nonce` and `expires` (a week, 90 days at most) follow from the study. Which of
+    the other fields an analysis takes, and which options, its method of `Study` says.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -46,10 +50,12 @@ class Spec(BaseModel):
     expires: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
     def to_bytes(self) -> bytes:
+        """The canonical bytes that the researcher signs."""
         return canonical.to_bytes(self.model_dump(mode="json"))
 
     @property
     def job_id(self) -> str:
+        """SHA-256 of these bytes, hex."""
         return canonical.digest(self.to_bytes())
 
     def check_not_expired(self, now: datetime) -> None:

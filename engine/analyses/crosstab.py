@@ -4,7 +4,8 @@ LOCAL    the table of counts
 JOINT    nothing: every cell passed the gate, so the sums are the outputs
 RESULT   chi-square, Cramer's V; for 2 x 2 also Fisher's exact test, risk difference, risk ratio, odds ratio
 
-Leaks: the outputs. A cell of 1 to 9 people refuses the whole table. Rounds: the gate's.
+Leaks: the outputs. A cell below the floor refuses the whole table, 0 as well unless its whole row or column is empty. Rounds: the
+gate's.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class JobStatus:
 
     @property
     def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
         return self.state in ENDED
 
 

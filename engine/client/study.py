@@ -41,7 +41,9 @@ class Study:
     and `jobs`.
 
     `where` says about whom. `complete=[columns]` leaves out people with a missing value in these too, so that several questions
-    are about the same people. `reference={column: level}` says what a factor's levels are compared with.
+    are about the same people. `reference={column: level}` says what a factor's levels are compared with. `engine` is "replicated"
+    or, where the charter lists it, "ckks" (docs/encrypted.md). `timeout`: seconds to wait for the answer; None waits until the
+    job has ended. A question returns its result object, and raises what `Job.result` raises.
 
     Every question is checked here first, against the charter and its data dictionary; what is wrong with it raises a SpecError
     before anything is sent. It is then signed and sent to every party, each of which checks it again.
@@ -67,6 +69,7 @@ class Study:
 
     @property
     def charter(self) -> Charter:
+        """What the members agreed on and signed."""
         return self._config.charter
 
     @property
@@ -88,7 +91,8 @@ class Study:
         engine: str = "replicated",
         timeout: float | None = None,
     ) -> results.DescribeResult:
-        """n, missing, mean, SD, median, IQR and more of each column, for everybody or for each level of `by`."""
+        """n, missing, mean, SD, median, IQR and more of each column, in its own unit, for everybody or for each level of `by`;
+        of a category the counts of its levels. `quantiles=False` leaves quartiles out."""
         common = {"where": where, "complete": complete, "disclosure": disclosure, "engine": engine}
         listed = [columns] if isinstance(columns, str) else columns
         found: results.DescribeResult = self._ask(
@@ -166,7 +170,7 @@ class Study:
         timeout: float | None = None,
     ) -> results.LogitResult:
         """Logistic regression of a 0/1 column. `vcov`: "model", "HC0"; `disclosure="steps"` is faster, takes "cluster" too, and
-        shows the parties the coefficients after each step."""
+        shows the parties the coefficients after each step; `engine="ckks"` takes "model" alone."""
         common = {"where": where, "complete": complete, "reference": reference or {}, "disclosure": disclosure, "engine": engine}
         found: results.LogitResult = self._ask(
             self.spec("logit", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
@@ -187,7 +191,7 @@ class Study:
         timeout: float | None = None,
     ) -> results.PoissonResult:
         """Poisson regression of a count, with log link. `vcov`: "model", "HC0"; `disclosure="steps"` is faster, takes "cluster"
-        too, and shows the parties the coefficients after each step."""
+        too, and shows the parties the coefficients after each step; `engine="ckks"` takes "model" alone."""
         common = {"where": where, "complete": complete, "reference": reference or {}, "disclosure": disclosure, "engine": engine}
         found: results.PoissonResult = self._ask(
             self.spec("poisson", formula=formula, options={"vcov": vcov, "cov_params": cov_params}, **common), timeout
@@ -223,7 +227,7 @@ class Study:
         return Job(self._config, self._links, spec, analysis)
 
     def job(self, id: str) -> Job:
-        """A job submitted before, by its id or a unique beginning of it."""
+        """A job submitted before, by its id or a unique beginning of it. Raises SpecError for none or several, Unreachable."""
         found = [job for job in self.jobs() if job.id.startswith(id)]
         if len(found) != 1 or not id:
             raise SpecError(f"{'several' if len(found) > 1 else 'none'} of your jobs begin with {id!r}; `unseen jobs` lists them")
@@ -239,6 +243,7 @@ class Study:
         return listed(job for reply in replies.values() for job in reply.jobs)
 
     def status(self, id: str) -> JobStatus:
+        """Where a job stands at every party. Raises SpecError for no or several jobs of that id, Unreachable."""
         return self.job(id).status()
 
     def _ask(self, spec: Spec, timeout: float | None) -> Any:

@@ -24,7 +24,9 @@ class Result:
     """Common fields. A count of people above 0 and below the floor for table cells, ten or what the receipt says, is told as the
     text "<10".
 
-    `error_bound` is the largest error that the protocol's arithmetic can have caused, in standard errors of the estimate
+    `nobs` (also `n`) rows of `people` people stand behind the answer; `missing` and `out_of_bounds` people were left out. Of an
+    iterative fit `iterations` counts the steps. `job` and `receipt` say what was asked, agreed, checked and opened. `error_bound`
+    is the largest error that the protocol's arithmetic can have caused, in standard errors of the estimate
     concerned (0 where the answer is exact); how it is derived is said in each result's docstring.
     """
 
@@ -44,6 +46,7 @@ class Result:
 
     @property
     def n(self) -> int:
+        """Rows used."""
         return self.nobs
 
     def summary(self) -> str:

@@ -42,7 +42,8 @@ class TwoByTwo:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CrosstabResult(Result):
-    """Counts are exact. `two_by_two` is None for larger tables."""
+    """Counts of rows, exact: `observed` and, under independence, `expected`. `statistic`, `dof` and `pvalue` are of chi-square's
+    test, Yates-corrected for `correction=True`. `two_by_two` (Fisher's exact test, effect sizes) is None for larger tables."""
 
     observed: pd.DataFrame
     expected: pd.DataFrame
@@ -54,7 +55,7 @@ class CrosstabResult(Result):
     two_by_two: TwoByTwo | None = None
 
     def percentages(self, of: str = "row") -> pd.DataFrame:
-        """Percent of the row, of the column, or of the total."""
+        """Percent of the row, of the column, or of the total: of="row", "column" or "total", else SpecError."""
         if of not in ("row", "column", "total"):
             raise SpecError("percentages are of='row', 'column' or 'total'")
         counts = self.observed.to_numpy().astype(float)
@@ -62,7 +63,8 @@ class CrosstabResult(Result):
         return pd.DataFrame(100 * counts / whole, index=self.observed.index, columns=self.observed.columns)
 
     def effects(self, conf_level: float = 0.95) -> pd.DataFrame:
-        """Risk difference, risk ratio and odds ratio of a 2 x 2 table with Wald intervals."""
+        """Risk difference, risk ratio and odds ratio of a 2 x 2 table with Wald intervals: estimate, lower, upper. SpecError for
+        another table."""
         if self.observed.shape != (2, 2):
             raise SpecError("risk differences and ratios are of 2 x 2 tables only")
         (a, b), (c, d) = self.observed.to_numpy().astype(float)

@@ -25,7 +25,12 @@ from engine.results.comparing import JointTest
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RegressionResult(Result):
-    """Coefficients with their uncertainty. `df_t` is the t distribution's degrees of freedom, None for the normal."""
+    """Coefficients with their uncertainty, in the units of response and column, by the names of the design's columns.
+
+    `params`, `bse` (standard errors), `tvalues` (z for the normal) and `pvalues` (two-sided). `df_t` is the t distribution's
+    degrees of freedom, None for the normal. `cov_params` is None unless the question asked for it. `dropped`: columns of declared
+    levels that nobody has. Every `conf_level` lies between 0 and 1; another one raises SpecError.
+    """
 
     formula: str
     params: pd.Series
@@ -48,6 +53,7 @@ class RegressionResult(Result):
 
     @property
     def response(self) -> str:
+        """The left side of the formula."""
         return self.formula.split("~")[0].strip()
 
     @property
@@ -57,7 +63,7 @@ class RegressionResult(Result):
 
     def wald_test(self, *names: str) -> JointTest:
         """Whether all coefficients of these terms (or these coefficients) are zero. More than one needs cov_params=True, or, for
-        a term of OLS, wald=True."""
+        a term of OLS, wald=True. Raises SpecError where the answer does not hold what it takes."""
         return comparing.wald(self, comparing.coefficients(self, names))
 
     def wald_tests(self) -> pd.DataFrame:
@@ -68,19 +74,22 @@ class RegressionResult(Result):
         return pd.DataFrame({**columns, "pvalue": [t.pvalue for t in tests.values()]}, index=pd.Index(tests, name="term"))
 
     def lr_test(self, reduced: RegressionResult) -> JointTest:
-        """Whether the coefficients that `reduced` lacks are all zero. Both fits stand on the same rows, with vcov="model"."""
+        """Whether the coefficients that `reduced` lacks are all zero. Both fits stand on the same rows, with vcov="model". Raises
+        SpecError where they do not, or `reduced` is not nested in this fit."""
         return comparing.likelihood_ratio(self, reduced)
 
     @property
     def zvalues(self) -> pd.Series:
+        """`tvalues` by the name that they have where the normal distribution is used."""
         return self.tvalues
 
     def conf_int(self, conf_level: float = 0.95) -> pd.DataFrame:
-        """Columns lower, upper."""
+        """Columns lower, upper: params -+ bse times the quantile of t or normal."""
         half = self.bse * quantile(conf_level, self.df_t)
         return pd.DataFrame({"lower": self.params - half, "upper": self.params + half})
 
     def to_frame(self, conf_level: float = 0.95) -> pd.DataFrame:
+        """One row a coefficient: coef, std err, t or z, P>|t| or P>|z|, lower, upper."""
         letter = "z" if self.df_t is None else "t"
         columns = {"coef": self.params, "std err": self.bse, letter: self.tvalues, f"P>|{letter}|": self.pvalues}
         return pd.DataFrame(columns).join(self.conf_int(conf_level))
@@ -153,7 +162,11 @@ class OLSResult(RegressionResult):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GLMResult(RegressionResult):
-    """A generalised linear model with canonical link, fitted by maximum likelihood; `scale` is 1."""
+    """A generalised linear model with canonical link, fitted by maximum likelihood; `scale` is 1.
+
+    `llr`, `llr_pvalue`: the likelihood-ratio test against the intercept alone; `prsquared`: McFadden's. A number that is withheld
+    (`llf` and what follows from it, `pearson_chi2`) is NaN, and a warning says why.
+    """
 
     deviance: float
     null_deviance: float
@@ -169,7 +182,8 @@ class GLMResult(RegressionResult):
 
     @property
     def log_ratio(self) -> float:
-        return self.llr  # also where llf is withheld
+        """Twice the log-likelihood less that of the intercept alone: known also where `llf` is withheld."""
+        return self.llr
 
     def _ratios(self, name: str, conf_level: float) -> pd.DataFrame:
         interval = self.conf_int(conf_level)
@@ -188,7 +202,7 @@ class GLMResult(RegressionResult):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LogitResult(GLMResult):
-    """Logistic regression: binomial family, logit link."""
+    """Logistic regression: binomial family, logit link. `events` is the number of ones."""
 
     events: int
     family: str = "binomial"
