@@ -172,13 +172,22 @@ def gadget(context: Context, source: Words) -> Words:
     return out
 
 
+def switching_halves(
+    context: Context, uniform_halves: Iterable[Words], secret: Words, source: Words, randomness: PrfStream, out: Iterable[Words]
+) -> None:
+    """-a_d s + e_d + P g_d w for each digit d, written to `out`: s = secret, w = source, all (limbs of QP, N)."""
+    basis = context.everything
+    for each, message, place in zip(uniform_halves, gadget(context, source), out, strict=True):
+        rns.add(hide(each, secret, randomness, basis), message, basis, out=place)
+
+
 def switching_polynomials(secret: SecretKey, source: Words, seed: bytes, randomness: PrfStream) -> Words:
     """(digits, 2, limbs of QP, N): an encryption of P g_d w, w = source (limbs of QP, N), under s for each digit d."""
-    basis, messages = secret.context.everything, gadget(secret.context, source)
-    out = np.empty((len(messages), 2, *source.shape), np.uint64)
-    for digit, message in enumerate(messages):
-        out[digit, 1] = uniform(secret.context, seed, digit, basis)
-        rns.add(hide(out[digit, 1], secret.polynomial, randomness, basis), message, basis, out=out[digit, 0])
+    context = secret.context
+    out = np.empty((len(context.preset.digits), 2, *source.shape), np.uint64)
+    for digit in range(len(out)):
+        out[digit, 1] = uniform(context, seed, digit, context.everything)
+    switching_halves(context, out[:, 1], secret.polynomial, source, randomness, out[:, 0])
     return out
 
 

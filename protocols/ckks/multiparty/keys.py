@@ -31,10 +31,10 @@ from protocols.ckks.keys import (
     RelinearisationKey,
     SecretKey,
     SwitchingKey,
-    gadget,
     hide,
     noise_polynomial,
     secret_key,
+    switching_halves,
     ternary,
     uniform,
 )
@@ -104,16 +104,15 @@ def _first(share: SecretKey, ephemeral: Words, a: Sequence[Words], common: _Comm
     basis = context.everything
     out = np.empty((1 + (2 + len(common.galois)) * digits, *s.shape), np.uint64)
     out[0] = hide(uniform(context, common.public, 0, basis), s, randomness, basis)
-    for place, each, message in zip(out[1:], a, gadget(context, s), strict=False):
-        rns.add(hide(each, ephemeral, randomness, basis), message, basis, out=place)
+    switching_halves(context, a, ephemeral, s, randomness, out[1 : 1 + digits])
     for place, each in zip(out[1 + digits :], a, strict=False):
         place[...] = noise_polynomial(randomness, basis)
         rns.mul_add(place, each, s, basis)
-    places = iter(out[1 + 2 * digits :])
-    for element, seed in common.galois.items():
-        rotated = gadget(context, rns.automorphism(s, context.permutation(element)))
-        for digit, message in enumerate(rotated):
-            rns.add(hide(uniform(context, seed, digit, basis), s, randomness, basis), message, basis, out=next(places))
+    places = out[1 + 2 * digits :].reshape(-1, digits, *s.shape)
+    for (element, seed), place in zip(common.galois.items(), places, strict=True):
+        rotated = rns.automorphism(s, context.permutation(element))
+        halves = (uniform(context, seed, digit, basis) for digit in range(digits))
+        switching_halves(context, halves, s, rotated, randomness, place)
     return out
 
 
