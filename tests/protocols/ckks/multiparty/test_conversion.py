@@ -21,9 +21,10 @@ from protocols.ckks.multiparty import conversion
 from protocols.ckks.multiparty.conversion import ShareBook, elements, spread, to_ciphertext, to_shares
 from protocols.ckks.multiparty.keys import JointKeys, joint_keys
 from protocols.ckks.parameters import N8192
-from protocols.engine import Secret
+from protocols.engine import LARGE, Secret
 from protocols.errors import KeyMismatch, LevelExhausted, MisuseError, PeerMisbehaved, ScaleMismatch, SecurityBudgetExceeded
 from protocols.prf import PrfStream
+from protocols.replicated import cost
 from protocols.replicated.engine import Replicated
 from protocols.replicated.sharing import reconstruct
 from protocols.session import Session
@@ -42,22 +43,25 @@ class Converted:
     values: np.ndarray  # the centred integers that were shared
     keys: list[JointKeys]
     views: list[list[Frame]]
+    rounds: list[int]  # of the conversion, at each member
 
 
 def convert(brings: Brings, count: int, which: Any = "constant", scale: float = SCALE, **options: Any) -> Converted:
     """One session: joint keys, what each hospital brings, and its conversion."""
 
-    def program(session: Session) -> tuple[np.ndarray | None, JointKeys]:
+    def program(session: Session) -> tuple[np.ndarray | None, JointKeys, int]:
         keys = joint_keys(session, CONTEXT)
+        before = session.meter.rounds
         mpc = Replicated(session) if session.computes else None
         book = ShareBook(keys.share) if keys.share else None
         mine = brings(session, keys) if session.holds_data else None
         found = to_shares(session, keys, book, mpc, mine, count, scale, which)
-        return None if mpc is None or found is None else mpc.release_share(found), keys
+        rounds = session.meter.rounds - before
+        return None if mpc is None or found is None else mpc.release_share(found), keys, rounds
 
     outcome = Simulation(MEMBERS, HOSPITALS, **options).run(program)
-    shares, keys = zip(*outcome.results, strict=True)
-    return Converted(native.to_ints(reconstruct(shares[:3])), list(keys), outcome.views)
+    shares, keys, rounds = zip(*outcome.results, strict=True)
+    return Converted(native.to_ints(reconstruct(shares[:3])), list(keys), outcome.views, list(rounds))
 
 
 def vectors(me: int, count: int) -> np.ndarray:
@@ -78,6 +82,14 @@ def test_sums_over_slots_and_hospitals_arrive_as_shares() -> None:
     found = convert(means, 3)
     expected = sum(vectors(h, 3).mean(axis=1) for h in HOSPITALS)
     assert np.abs(found.values.astype(float) / SCALE - expected).max() < 2.0**-26
+
+
+@pytest.mark.parametrize(("which", "count", "numbers"), [("constant", 3, 3), ("complex", 2, 4), ("all", 1, CONTEXT.degree)])
+def test_the_metered_rounds_are_the_declared_ones(which: str, count: int, numbers: int) -> None:
+    found = convert(lambda session, keys: means(session, keys, count), count, which)
+    steps = len(HOSPITALS) + 1
+    comparisons = cost.negative((steps * numbers, LARGE), (2 * steps * Q).bit_length())
+    assert found.rounds == [4 + comparisons.rounds] * 3 + [4]  # the last member does not compute
 
 
 def test_real_and_imaginary_parts_of_one_ciphertext_are_two_sums() -> None:
@@ -104,14 +116,16 @@ def test_shared_numbers_arrive_encrypted_and_spread_over_the_slots() -> None:
     numbers = np.random.default_rng(0).uniform(-0.4, 0.4, count)
     integers = np.array([round(float(v) * 2**frac) for v in numbers], dtype=object)
 
-    def program(session: Session) -> np.ndarray | None:
+    def program(session: Session) -> tuple[np.ndarray | None, int]:
         keys = joint_keys(session, CONTEXT, elements(count))
         mpc = Replicated(session) if session.computes else None
         x = None
         if mpc is not None:
             fresh = mpc.mul(mpc.constant(integers, frac=0), mpc.constant(np.ones(count, np.int64), frac=0))
             x = mpc.bounded(replace(fresh, frac=frac), 1 << frac - 1, "numbers below one half")
+        before = session.meter.rounds
         packed = to_ciphertext(session, keys, x, count, frac, 0.5, level)
+        rounds = session.meter.rounds - before
         book = mine = None
         if packed is not None and keys.share is not None:
             singles = spread(packed, count, 0.5, keys)
@@ -120,10 +134,11 @@ def test_shared_numbers_arrive_encrypted_and_spread_over_the_slots() -> None:
             )
             mine, book = [replace(rescale(multiply_plain(each, plain)), scale=SCALE) for each in singles], ShareBook(keys.share)
         found = to_shares(session, keys, book, mpc, mine, count, SCALE)
-        return None if mpc is None or found is None else mpc.release_share(found)
+        return None if mpc is None or found is None else mpc.release_share(found), rounds
 
-    outcome = Simulation(MEMBERS, HOSPITALS).run(program)
-    values = native.to_ints(reconstruct(tuple(outcome.results[:3]))).astype(float) / SCALE
+    shares, rounds = zip(*Simulation(MEMBERS, HOSPITALS).run(program).results, strict=True)
+    assert rounds == (2, 2, 2, 1)  # as declared: shares of integers among those who compute, then the ciphertexts
+    values = native.to_ints(reconstruct(shares[:3])).astype(float) / SCALE
     expected = numbers * sum(vectors(h, 1)[0].mean() for h in HOSPITALS)
     assert np.abs(values - expected).max() < 2.0**-20
 

@@ -21,7 +21,7 @@ from protocols.ckks.rotations import rotate
 from protocols.errors import KeyMismatch, PeerLost, PeerMisbehaved
 from protocols.prf import PrfStream
 from protocols.session import Session
-from protocols.simulation import Frame, Simulation
+from protocols.simulation import Frame, Outcome, Simulation
 
 MEMBERS, HOSPITALS = 5, (0, 2, 3, 4)  # member 1 computes and holds no data
 CONTEXT = context_of(N8192)
@@ -41,8 +41,18 @@ def whole_secret(keys: list[JointKeys]) -> SecretKey:
 
 
 @pytest.fixture(scope="module")
-def keys() -> list[JointKeys]:
-    return Simulation(MEMBERS, HOSPITALS).run(make).results
+def made() -> Outcome:
+    return Simulation(MEMBERS, HOSPITALS).run(make)
+
+
+@pytest.fixture(scope="module")
+def keys(made: Outcome) -> list[JointKeys]:
+    return made.results
+
+
+def test_the_metered_rounds_are_the_declared_ones(made: Outcome) -> None:
+    seed, sums, comparison = 2, 2 * 2, 1
+    assert [meter.rounds for meter in made.meters] == MEMBERS * [seed + sums + comparison]
 
 
 def test_every_member_has_the_same_keys_and_hospitals_alone_a_share(keys: list[JointKeys]) -> None:
