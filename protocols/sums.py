@@ -12,13 +12,12 @@ contribution follows by subtraction from the totals. Leaks nothing else. One rou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 import native
 from protocols import fixed_point, ring
-from protocols.engine import LARGE, Declared, Engine, Secret, Value
+from protocols.engine import LARGE, Declared, Value
 from protocols.errors import MisuseError, ValueRangeError
 from protocols.replicated.inputs import share_vectors
 from protocols.replicated.sharing import Shares
@@ -42,29 +41,6 @@ def collect(session: Session, declared: Sequence[Declared], values: Mapping[str,
         total = Shares(native.add(total.own, each.own), native.add(total.next, each.next))
     own, following = (_split(declared, component) for component in total)
     return {each.name: Shares(own[each.name], following[each.name]) for each in declared}
-
-
-def check_totals(mpc: Engine, declared: Sequence[Declared], totals: Mapping[str, Secret]) -> Secret:
-    """A secret bit, 1 when any total broke its bound: what an honest hospital's own check cannot do for a faulty one's.
-
-    Full-width comparisons of all values at once, then one of their count: about 16 rounds.
-    """
-    flat = [replace(mpc.reshape(totals[each.name], (-1,)), frac=0) for each in declared]
-    bounds = np.concatenate([np.full(x.shape, each.bound, dtype=object) for x, each in zip(flat, declared, strict=True)])
-    outside = len(bounds) - mpc.in_range(mpc.concat(flat), bounds).sum()
-    return mpc.is_negative(-outside)
-
-
-def share_input(
-    session: Session, owner: int, shape: tuple[int, ...], limbs: int, mine: np.ndarray | None = None
-) -> Shares | None:
-    """One owner's array (rows), not masked and not summed: shares at the compute parties, None elsewhere. One round.
-
-    `mine`, uint64 (*shape, limbs), is given by the owner.
-    """
-    flat = None if mine is None else mine.reshape(-1, limbs)
-    shares = share_vectors(session, "input", [owner], ring.count(shape), limbs, flat).get(owner)
-    return None if shares is None else Shares(*(a.reshape(*shape, limbs) for a in shares))
 
 
 def encode(each: Declared, value: Value) -> np.ndarray:

@@ -117,10 +117,6 @@ class Mesh:
         for link in self._links.values():
             link.send(LinkMessage(job_notice=notice))
 
-    def forget(self, job: bytes) -> None:
-        """The job has ended: its notice is not sent again."""
-        self._notices.pop(job, None)
-
     async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> SessionLink:
         """Agree with all parties on fresh keys. All must call it within `timeout` seconds. Raises ProtocolError."""
         return await self._sessions.open(job_id, attempt, timeout)

@@ -72,7 +72,7 @@ from protocols.ckks.arithmetic import (
 )
 from protocols.ckks.ciphertext import Ciphertext, Plaintext
 from protocols.ckks.context import Context, context_of
-from protocols.ckks.encoder import constant_coefficients, decode, encode
+from protocols.ckks.encoder import decode, encode
 from protocols.ckks.encryption import decrypt, encrypt, encrypt_with_secret, encrypt_zero
 from protocols.ckks.keys import (
     GaloisKeys,
@@ -88,7 +88,7 @@ from protocols.ckks.keys import (
 from protocols.ckks.noise import Estimate
 from protocols.ckks.parameters import N8192, N16384, N32768, PRESETS, Preset
 from protocols.ckks.polynomial import evaluate, evaluate_many, interpolate, sigmoid
-from protocols.ckks.products import multiply, relinearise, square, tensor
+from protocols.ckks.products import multiply, relinearise, tensor
 from protocols.ckks.rotations import conjugate, inner_sum, inner_sum_steps, rotate, rotate_many
 from protocols.ckks.wire import (
     read_ciphertext,
@@ -120,7 +120,6 @@ __all__ = [
     "add_constant",
     "add_plain",
     "conjugate",
-    "constant_coefficients",
     "context_of",
     "decode",
     "decrypt",
@@ -152,7 +151,6 @@ __all__ = [
     "scale_for",
     "secret_key",
     "sigmoid",
-    "square",
     "stretched",
     "subtract",
     "tensor",

@@ -101,14 +101,3 @@ def _within(values: npt.NDArray[np.generic], bound: float) -> bool:
         return bool((np.abs(values) <= bound).all())
     squares = np.square(values.real) + np.square(values.imag)
     return bool((squares <= bound * bound * (1 + noise.FLOAT_ERROR)).all())
-
-
-def constant_coefficients(polynomials: Words, basis: Basis) -> Words:
-    """The constant coefficient of each polynomial, (..., limbs, N) -> (..., limbs): (1/N) sum of the values at all roots.
-
-    Of an encoded vector: scale * (2/N) sum of the real parts of the slots.
-    """
-    totals = polynomials.sum(axis=-1, dtype=np.uint64)  # below 2^47 N
-    inverses = [pow(basis.degree, -1, p) for p in basis.primes]
-    exact: Words = (totals.astype(object) * np.array(inverses, object) % np.array(basis.primes, object)).astype(np.uint64)
-    return exact

@@ -33,11 +33,6 @@ def multiply(a: Ciphertext, b: Ciphertext, key: RelinearisationKey) -> Ciphertex
     return _relinearised(a, out, level, a.scale * b.scale, a.estimate * b.estimate, key)
 
 
-def square(a: Ciphertext, key: RelinearisationKey) -> Ciphertext:
-    """multiply(a, a, key)."""
-    return multiply(a, a, key)
-
-
 def tensor(a: Ciphertext, b: Ciphertext) -> Ciphertext:
     """a * b of degree 2, neither relinearised nor rescaled: such products of one scale can be added first."""
     _require_factors(a, b)

@@ -27,9 +27,8 @@ def every_verb(session: Session) -> None:
     mpc = Replicated(session)
     if session.holds_data:
         mpc.contribute(mine)
-    totals = mpc.totals(DECLARED)
-    sums.check_totals(mpc, DECLARED, totals)
-    x = totals["a"]
+    x = mpc.totals(DECLARED)["a"]
+    mpc.is_negative(mpc.in_range(x, x.bound).sum() - 3)
     bit = mpc.less_than(x * x, 0.3)
     mpc.clamp(mpc.select(bit, x, -x), 0.25)
     mpc.lift(mpc.constant(0.5, limbs=2, frac=28) * 0.5)

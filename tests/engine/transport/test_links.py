@@ -220,12 +220,11 @@ def test_notices_reach_everybody_and_those_who_come_later(study):
     running.loop.wait_until(lambda: running.meshes["alder"].connected() == {"birch"})
     for word in (notice(b"a"), notice(b"b"), notice(b"b", "refused"), notice(b"c")):
         running.loop.run(running.meshes["alder"].notify(word))
-    running.meshes["alder"].forget(b"c" * 32)
     running.loop.wait_until(lambda: len(running.notices) == 4)
     running.start("cedar")
-    running.loop.wait_until(lambda: sum(at == "cedar" for at, _, _ in running.notices) == 2)
+    running.loop.wait_until(lambda: sum(at == "cedar" for at, _, _ in running.notices) == 3)
     told = [(by, word) for at, by, word in running.notices if at == "cedar"]
-    assert told == [("alder", notice(b"a")), ("alder", notice(b"b", "refused"))]
+    assert told == [("alder", notice(b"a")), ("alder", notice(b"b", "refused")), ("alder", notice(b"c"))]
 
 
 def test_a_peer_that_takes_nothing_loses_the_link(study):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from protocols import ckks
-from protocols.ckks.encoder import constant_coefficients
 from protocols.ckks.encryption import inner_product
 from tests.protocols.ckks.setting import STEPS, Setting, at_slots, integers, setting
 
@@ -113,7 +112,7 @@ def test_products(s):
     x, y = s.vector(1), s.vector(2)
     a, b = s.encrypt(x), ckks.drop_to(s.encrypt(y), 1)
     assert_decrypts(s, ckks.multiply(a, a, s.relin), x * x)
-    assert_decrypts(s, ckks.square(a, s.relin), x * x)
+    assert_decrypts(s, ckks.multiply(a, a, s.relin), x * x)
     product = ckks.multiply(a, b, s.relin)
     assert product.level == 0
     assert_decrypts(s, product, x * y)
@@ -145,7 +144,7 @@ def test_products_down_to_the_last_level(s):
     x = 1 - s.vector(1) ** 2 / 8
     a, expected = s.encrypt(x), x
     while a.level:
-        a, expected = ckks.square(a, s.relin), expected**2
+        a, expected = ckks.multiply(a, a, s.relin), expected**2
     error, stated = s.error(a, expected)
     assert error <= stated <= 2 ** (2 * s.context.top) * error
 
@@ -194,15 +193,6 @@ def test_an_encryption_of_zero_changes_the_ciphertext_and_not_its_value(s):
     hidden = ckks.add(a, ckks.encrypt_zero(s.public, 1, a.scale, s.randomness))
     assert not np.array_equal(hidden.polynomials[1], a.polynomials[1])
     assert_decrypts(s, hidden, x)
-
-
-def test_the_constant_coefficient_is_the_mean_of_the_slots(s):
-    x = s.vector(1)
-    plain = ckks.encode(s.context, x, level=1)
-    basis = s.context.levels[1]
-    residues = constant_coefficients(plain.polynomial, basis)
-    assert residues.tolist() == [integers(plain.polynomial, basis)[0] % p for p in basis.primes]
-    assert abs(integers(plain.polynomial, basis)[0] / plain.scale - x.mean()) <= plain.estimate.error
 
 
 def test_a_ciphertext_does_not_change(s):
