@@ -73,6 +73,10 @@ class DuckDBSource:
         (found,) = self._tables.fetch(counts)
         return {name: (found[0], found[2 * index + 1], found[2 * index + 2]) for index, name in enumerate(names)}
 
+    def powers(self) -> list[str] | None:
+        """What the user of a database server may do beyond reading this table; None for files, which have none."""
+        return None
+
     def close(self) -> None:
         self._tables.close()
 

@@ -33,6 +33,7 @@ from engine.party import audit, hardening, reach
 from engine.party import config as configs
 from engine.party.config import File
 from engine.party.links import LINK_ADVICE
+from engine.party.own_table import OwnTable
 from engine.relay.caller import Caller, RelayError
 from engine.transport.codes import LinkCode
 from engine.wire.v1 import admin_pb2
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 Status = Literal["ok", "warn", "fail"]
 RENEW = timedelta(days=60)  # new certificates need everybody's signature, which takes weeks
 LITTLE_SPACE, NO_SPACE = 1 << 30, 100 << 20  # bytes
-NEARLY_FULL = 0.9  # of the rows that the charter declares
 ADMIN_SECONDS = 5.0
 SWAPS = Path("/proc/swaps")
 
@@ -283,9 +283,9 @@ def _data(patient: Patient) -> Iterator[Line]:
 
 def _database(source: DuckDBSource) -> Iterator[Line]:
     """The daemon only reads, but what its user may do, a thief of its password may do."""
-    if not hasattr(source, "powers"):
-        return
     powers = source.powers()
+    if powers is None:
+        return
     for power in powers:
         advice = "give unseen a user of its own that may SELECT from this table alone (docs/operations.md)"
         yield Line("database", "warn", f"the database's user {power}", advice)
@@ -297,10 +297,8 @@ def _rows(rows: int, member: Member | None) -> Line:
     """A table that outgrows what its charter declares makes refusals."""
     if member is None or "hospital" not in member.roles:
         return Line("data", "ok", f"{rows} rows")
-    text, advice = f"{rows} rows; the charter declares at most {member.rows}", "declare more in a new charter, signed by all"
-    if rows > member.rows:
-        return Line("data", "fail", text, advice)
-    return Line("data", "warn", text, advice) if rows > NEARLY_FULL * member.rows else Line("data", "ok", text)
+    table = OwnTable(rows, member.rows)
+    return Line("data", "fail" if table.outgrown else "warn" if table.nearly_full else "ok", table.found, table.advice)
 
 
 # -- the daemon and the others -------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from engine.charter import BAND
 from engine.data.rows import DataSource
 from engine.party.config import PartyConfig
 
+NEARLY_FULL = 0.9  # of the rows that the charter declares
+
 
 @dataclass(frozen=True)
 class OwnTable:
@@ -25,14 +27,27 @@ class OwnTable:
     def outgrown(self) -> bool:
         return self.rows > self.declared
 
-    def __str__(self) -> str:
+    @property
+    def nearly_full(self) -> bool:
+        return self.rows > NEARLY_FULL * self.declared
+
+    @property
+    def found(self) -> str:
+        return f"{self.rows} rows; the charter declares at most {self.declared}"
+
+    @property
+    def advice(self) -> str:
+        """What to do; nothing while there is room."""
         if not self.outgrown:
-            return f"{self.rows} rows; the charter declares at most {self.declared}"
+            return "declare more in a new charter, signed by all" if self.nearly_full else ""
         needed = -(-self.rows // BAND) * BAND
         return (
-            f"{self.rows} rows, more than the {self.declared} that the charter declares: questions that share more rows than "
-            f"that are refused. Agree on a new charter that declares at least {needed} for this table, with room to grow"
+            "questions that share more rows than that are refused; agree on a new charter that declares at least "
+            f"{needed} for this table, with room to grow"
         )
+
+    def __str__(self) -> str:
+        return f"{self.found}: {self.advice}" if self.outgrown else self.found
 
 
 def count(source: DataSource | None, config: PartyConfig) -> OwnTable | None:
