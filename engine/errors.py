@@ -24,6 +24,7 @@ UnseenError
 |-- Paused                                   a party takes no new questions at the moment
 |-- Refused                                  a hospital or the gate said no
 |   |-- RefusedByPolicy                      a hospital's operator or policy rejected the question (says who)
+|   |-- PlanRefused                          one question of a plan was refused, and so is the plan (says which)
 |   `-- RefusedByDisclosureRules             the one refusal text, whatever failed
 |-- NotEstimable                             the pooled data do not determine the answer (collinear, separated)
 |-- JobAborted                               a party was lost or failed; nothing was released; ask again
@@ -108,6 +109,14 @@ class RefusedByDisclosureRules(Refused):
 
     def __init__(self) -> None:
         super().__init__(REFUSAL)
+
+
+class PlanRefused(Refused):
+    """A question of a plan was refused, and so is the plan. `question` counts from 1; `reason` is what it had met alone."""
+
+    def __init__(self, question: int, reason: UnseenError) -> None:
+        super().__init__(f"Question {question} of the plan was refused, so none of it was asked. {reason}")
+        self.question, self.reason = question, reason
 
 
 class NotEstimable(UnseenError):

@@ -21,6 +21,7 @@ from engine.analyses.base import Output
 from engine.errors import ReceiptInvalid, SignatureInvalid
 
 DOMAIN = "unseen receipt v1"
+PLAN = "plan"  # the analysis of a plan's own receipt
 MAX_RECEIPT_BYTES = 1 << 20
 _HEX32 = r"^[0-9a-f]{64}$"
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
@@ -58,6 +59,7 @@ class Receipt(BaseModel):
     version: Literal[1] = 1
     member: str  # who writes
     job: str = Field(pattern=_HEX32)
+    plan: str | None = Field(default=None, pattern=_HEX32)  # the plan that the question was part of
     session: str = Field(pattern=_HEX32)
     study: str = Field(pattern=_HEX32)
     researcher: str
@@ -97,7 +99,8 @@ class Receipt(BaseModel):
         steps = ", ".join(output.name for output in self.opened_to_parties)
         lines = [
             f"job {self.job[:12]}  session {self.session[:12]}  {self.started} to {self.finished}",
-            f"{self.researcher} asked for {self.analysis} ({self.engine}, {self.disclosure})",
+            f"{self.researcher} asked for {self.analysis} ({self.engine}, {self.disclosure})"
+            + (f", as part of plan {self.plan[:12]}" if self.plan else ""),
             f"approved by {', '.join(self.approvals)}",
             f"opened to the researcher: {opened}" + (f"; to the parties after each step: {steps}" if steps else ""),
             "checked on shares: " + ", ".join(c.rule + (f" {c.limit:g}" if c.limit is not None else "") for c in self.checks),

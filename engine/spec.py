@@ -76,6 +76,7 @@ class SignedSpec:
 
     data: bytes
     signature: bytes
+    domain = DOMAIN
 
     @property
     def job_id(self) -> str:
@@ -95,7 +96,9 @@ class SignedSpec:
 def parse(data: bytes) -> Spec:
     """A Spec from JSON bytes, strictly. Raises SpecError naming the field."""
     try:
-        return Spec.model_validate(json.loads(data))
+        spec = Spec.model_validate(json.loads(data))
+        spec.to_bytes()  # a number that is none, or half a character, has no canonical form
+        return spec
     except ValidationError as error:
         raise SpecError(f"the question is not well formed: {canonical.fields_of(error)}") from None
     except (ValueError, RecursionError):

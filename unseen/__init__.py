@@ -7,7 +7,7 @@
 These are the public names; everything else may change.
 """
 
-from engine.client import Job, JobEvent, JobStatus, ListedJob, Study, connect
+from engine.client import Job, JobEvent, JobStatus, ListedJob, ListedPlan, Plan, PlanStatus, Study, connect
 from engine.dictionary import Dictionary
 from engine.errors import (
     CharterError,
@@ -21,6 +21,7 @@ from engine.errors import (
     NotAuthorised,
     NotEstimable,
     Paused,
+    PlanRefused,
     ReceiptInvalid,
     Refused,
     RefusedByDisclosureRules,
@@ -67,12 +68,16 @@ __all__ = [
     "JobStatus",
     "KernelsNotBuilt",
     "ListedJob",
+    "ListedPlan",
     "LogitResult",
     "MissingResult",
     "NotAuthorised",
     "NotEstimable",
     "OLSResult",
     "Paused",
+    "Plan",
+    "PlanRefused",
+    "PlanStatus",
     "PoissonResult",
     "Receipt",
     "ReceiptInvalid",

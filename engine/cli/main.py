@@ -1,4 +1,4 @@
-"""The `unseen` command. One function a command: researcher.py, party.py, setup.py, study.py, relay.py, sandbox.py; how
+"""The `unseen` command. One function a command: researcher.py, plan.py, party.py, setup.py, study.py, relay.py, sandbox.py; how
 they speak: output.py."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 
 from benchmarks import cli as bench
-from engine.cli import party, relay, researcher, sandbox, setup, study
+from engine.cli import party, plan, relay, researcher, sandbox, setup, study
 from engine.cli.output import Commands
 
 app = typer.Typer(
@@ -23,6 +23,9 @@ coordinator = typer.Typer(cls=Commands, no_args_is_help=True, help="Agree on a s
 
 forwarder = typer.Typer(cls=Commands, no_args_is_help=True, help="Lead to each other parties that may not accept connections.")
 
+planner = typer.Typer(cls=Commands, no_args_is_help=True, help="Ask many questions under one signature and one approval.")
+
+planner.command("list")(plan.list_)
 operator.command("init")(setup.party_init)
 operator.command("doctor")(setup.doctor)
 
@@ -55,12 +58,14 @@ GROUPS: tuple[tuple[typer.Typer, tuple[Callable[..., None], ...]], ...] = (
         ),
     ),
     (forwarder, (relay.serve,)),
+    (planner, (plan.check, plan.submit, plan.show, plan.results)),
     (coordinator, (study.init, study.add_party, study.show, study.sign)),
 )
 for group, commands in GROUPS:
     for command in commands:
         group.command()(command)
 app.add_typer(operator, name="party")
+app.add_typer(planner, name="plan")
 app.add_typer(coordinator, name="study")
 app.add_typer(forwarder, name="relay")
 app.add_typer(bench.app, name="bench")

@@ -27,10 +27,11 @@ from engine.wire.v1.admin_pb2_grpc import AdminStub
 from native.errors import UnseenError
 
 DEFAULT_CONFIG = Path("hospital.toml")
-CALL_SECONDS = 60.0  # `show` counts the hospital's own rows
+CALL_SECONDS = 60.0
+SHOW_SECONDS = 600.0  # it counts the hospital's own rows, of a plan once for each question
 Config = Annotated[Path, typer.Option("--config", envvar="UNSEEN_PARTY", help="This party's hospital.toml; or set UNSEEN_PARTY.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-JobId = Annotated[str, typer.Argument(help="The job's id, or a unique beginning of it.")]
+JobId = Annotated[str, typer.Argument(help="The job's or the plan's id, or a unique beginning of it.")]
 Reply = TypeVar("Reply")
 
 
@@ -71,18 +72,19 @@ def jobs(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
         print_json([_as_dict(job) for job in found])
     else:
         rows = [
-            [job.job[:12], _state(job), job.researcher, job.analysis, when(job.submitted), when(job.expires)] for job in found
+            [job.job[:12], _state(job), job.researcher, job.analysis, job.plan[:12], when(job.submitted), when(job.expires)]
+            for job in found
         ]
-        print_table(["JOB", "STATE", "RESEARCHER", "ANALYSIS", "SUBMITTED", "EXPIRES"], rows)
+        print_table(["JOB", "STATE", "RESEARCHER", "ANALYSIS", "PLAN", "SUBMITTED", "EXPIRES"], rows)
 
 
 def show(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
-    """Show a question in plain language: what it asks, what it would open, and this hospital's own row count behind it."""
-    _print_job(_ask(config, lambda admin: admin.ShowJob(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
+    """Show a question, or all of a plan, in plain language: what it asks, what it would open, this hospital's own rows."""
+    _print_job(_ask(config, lambda admin: admin.ShowJob(wire.AdminJobReference(job=job), timeout=SHOW_SECONDS)), json)
 
 
 def approve(job: JobId, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
-    """Agree to a question. It runs when every party has agreed."""
+    """Agree to a question, or to a plan and all its questions. It runs when every party has agreed."""
     _print_decision(_ask(config, lambda admin: admin.Approve(wire.AdminJobReference(job=job), timeout=CALL_SECONDS)), json)
 
 
@@ -163,15 +165,22 @@ def _print_job(job: wire.AdminJob, as_json: bool) -> None:
         print_json(_as_dict(job))
         return
     lines = [
-        f"job        {job.job}",
+        f"{'plan' if job.questions else 'job':<11}{job.job}",
         f"state      {_state(job)}",
         f"asked by   {job.researcher}, {when(job.submitted)}, expires {when(job.expires)} UTC",
-        f"question   {job.question}",
-        *(f"{'opens' if i == 0 else '':<11}{text}" for i, text in enumerate(job.opens)),
-        f"own rows   {job.own_rows or 'none'}",
-        f"agreed     {', '.join(job.approvals) or 'nobody yet'}",
+        *([f"plan       {job.plan}"] if job.plan else []),
     ]
-    print_text("\n".join(lines))
+    lines += _asked(job)
+    for number, question in enumerate(job.questions, 1):
+        lines += ["", f"{number:<11}job {question.job[:12]}, {_state(question)}", *_asked(question)]
+    print_text("\n".join([*lines, *([""] if job.questions else []), f"agreed     {', '.join(job.approvals) or 'nobody yet'}"]))
+
+
+def _asked(job: wire.AdminJob) -> list[str]:
+    """What it asks, what would open, and the own rows behind it."""
+    lines = [f"question   {job.question}"]
+    lines += [f"{'opens' if i == 0 else '':<11}{text}" for i, text in enumerate(job.opens)]
+    return lines if job.questions else [*lines, f"own rows   {job.own_rows or 'none'}"]
 
 
 def _print_decision(job: wire.AdminJob, as_json: bool) -> None:
@@ -199,6 +208,12 @@ def _as_dict(message: Any) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict
 
     document: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    _readable(document, message)
+    return document
+
+
+def _readable(document: dict[str, Any], message: Any) -> None:
     if "spec" in document:
         document["spec"] = message.spec.decode("utf-8", errors="replace")
-    return document
+        for inner, question in zip(document["questions"], message.questions, strict=True):
+            _readable(inner, question)

@@ -1,4 +1,4 @@
-"""unseen submit | jobs | show | events | result: what a researcher does at the shell."""
+"""unseen submit | jobs | show | events | result: what a researcher does at the shell. Plans: plan.py."""
 
 from __future__ import annotations
 
@@ -58,11 +58,15 @@ def jobs(study: StudyPath = Path(DEFAULT_STUDY), json: Json = False) -> None:
         found = connected.jobs()
     if json:
         print_json(
-            [{"job": j.id, "state": j.state, "submitted": j.submitted, "spec": j.spec.model_dump(mode="json")} for j in found]
+            [
+                {"job": j.id, "state": j.state, "submitted": j.submitted, "plan": j.plan, "spec": j.spec.model_dump(mode="json")}
+                for j in found
+            ]
         )
     else:
         print_table(
-            ["JOB", "STATE", "SUBMITTED", "QUESTION"], [[j.id[:12], j.state, when(j.submitted), question(j.spec)] for j in found]
+            ["JOB", "STATE", "SUBMITTED", "PLAN", "QUESTION"],
+            [[j.id[:12], j.state, when(j.submitted), j.plan[:12], question(j.spec)] for j in found],
         )
 
 

@@ -1,4 +1,4 @@
-"""One question's life as its researcher sees it: status, events, result."""
+"""One question's life as its researcher sees it: status, events, result. What it shares with a plan's (plan.py) is in `Asked`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class JobStatus:
     code: str  # why it was refused or aborted, else ""
     by: str  # the member that refused or aborted; "" where naming it could say something about its data
     submitted: str
+    question: int = 0  # of a plan that was refused: which of its questions was, from 1; else 0
 
     @property
     def ended(self) -> bool:
@@ -41,23 +42,19 @@ class JobStatus:
         return self.state in ENDED
 
 
-class Job:
-    """A submitted question. It runs at the parties, whether or not anybody watches."""
+class Asked:
+    """What was submitted under an id: a question, or a plan of them."""
 
-    def __init__(self, config: ResearcherConfig, links: Links, spec: Spec, analysis: Analysis) -> None:
-        self.spec = spec
-        self._config, self._links, self._analysis = config, links, analysis
-        self._result: Any = None
+    def __init__(self, config: ResearcherConfig, links: Links, id: str, name: str) -> None:
+        self._config, self._links = config, links
+        self._id, self._name = id, name
 
     @property
     def id(self) -> str:
-        """SHA-256 of the question's exact bytes, hex."""
-        return self.spec.job_id
+        """SHA-256 of the exact bytes, hex."""
+        return self._id
 
-    def __repr__(self) -> str:
-        return f"<unseen.Job {self.id[:12]} {self.spec.analysis}>"
-
-    def status(self) -> JobStatus:
+    def _ask_everyone(self) -> JobStatus:
         """Ask every party. A party that does not answer is listed as unreachable; Unreachable is raised when none answers."""
         reference = wire.JobReference(job=self.id)
         parties = self._config.charter.parties
@@ -68,11 +65,59 @@ class Job:
         state = overall(list(states.values()))
         same = [reply for reply in replies.values() if reply.state == state]
         ended = max(same, key=lambda reply: (bool(reply.by), bool(reply.code)), default=wire.JobStatus())
-        return JobStatus(self.id, state, states, ended.code, ended.by, min(reply.submitted for reply in replies.values()))
+        submitted = min(reply.submitted for reply in replies.values())
+        refused = max(reply.question for reply in replies.values())
+        return JobStatus(self.id, state, states, ended.code, ended.by, submitted, refused)
 
     def events(self, timeout: float | None = None) -> Iterator[JobEvent]:
         """What happens at all parties, from the first event on, until the job has ended. Raises ResultTimeout, Unreachable."""
         return iter(Watch(self._links, self.id, self._config.charter.parties, timeout))
+
+    def progress(self, quiet: bool = False) -> AbstractContextManager[progress.Silent]:
+        """What a wait for it shows, for a loop over `events` of one's own: `show(event)` moves it."""
+        charter = self._config.charter
+        declared = {name: charter.member(name).rows for name in charter.hospitals}
+        return progress.shown(f"{self._name} {self.id[:12]}", declared, quiet)
+
+    def _wait(self, timeout: float | None, quiet: bool) -> None:
+        """Until it has been released everywhere. Raises what `outcome` makes of another end, ResultTimeout, Unreachable."""
+        try:
+            with self.progress(quiet) as shown:
+                for event in self.events(timeout):
+                    shown.show(event)
+                    if event.state in FAILED:
+                        raise outcome.explain(event.code, event.by)
+        except KeyboardInterrupt:
+            print(f"It goes on without you. Fetch the result later: {self._later}", file=sys.stderr)
+            raise
+
+    @property
+    def _later(self) -> str:
+        """A command."""
+        return f"unseen result {self.id[:12]}"
+
+    def _releases(self, seconds: float) -> dict[str, wire.Release]:
+        """What the three compute parties stored."""
+        reference = wire.JobReference(job=self.id)
+        return self._links.everyone(self._config.charter.compute, lambda _, jobs: jobs.Fetch(reference, timeout=seconds))
+
+
+class Job(Asked):
+    """A submitted question. It runs at the parties, whether or not anybody watches."""
+
+    def __init__(self, config: ResearcherConfig, links: Links, spec: Spec, analysis: Analysis, plan: str | None = None) -> None:
+        """`plan`: the plan that its receipts must name, where it was asked in one."""
+        super().__init__(config, links, spec.job_id, spec.analysis)
+        self.spec, self.plan = spec, plan
+        self._analysis = analysis
+        self._result: Any = None
+
+    def __repr__(self) -> str:
+        return f"<unseen.Job {self.id[:12]} {self.spec.analysis}>"
+
+    def status(self) -> JobStatus:
+        """Ask every party. One that does not answer is listed as unreachable; Unreachable is raised when none answers."""
+        return self._ask_everyone()
 
     def result(self, timeout: float | None = None, quiet: bool = False) -> Any:
         """Wait for the end and return the result object; at once when the job has ended before. `timeout` in seconds.
@@ -87,32 +132,13 @@ class Job:
             self._result = self._fetch(min(left, CALL_SECONDS))
         return self._result
 
-    def progress(self, quiet: bool = False) -> AbstractContextManager[progress.Silent]:
-        """What `result` shows while it waits, for a loop over `events` of one's own: `show(event)` moves it."""
-        charter = self._config.charter
-        declared = {name: charter.member(name).rows for name in charter.hospitals}
-        return progress.shown(f"{self.spec.analysis} {self.id[:12]}", declared, quiet)
-
-    def _wait(self, timeout: float | None, quiet: bool) -> None:
-        try:
-            with self.progress(quiet) as shown:
-                for event in self.events(timeout):
-                    shown.show(event)
-                    if event.state in FAILED:
-                        raise outcome.explain(event.code, event.by)
-        except KeyboardInterrupt:
-            print(f"The job goes on without you. Fetch its result later: unseen result {self.id[:12]}", file=sys.stderr)
-            raise
-
     def _fetch(self, seconds: float) -> Any:
         """The stored shares from the three compute parties, checked, added up and made into a result."""
-        reference = wire.JobReference(job=self.id)
-        compute = self._config.charter.compute
-        releases = self._links.everyone(compute, lambda _, jobs: jobs.Fetch(reference, timeout=seconds))
+        releases = self._releases(seconds)
         plan = self._analysis.plan
         opened = plan.opened if self.spec.disclosure == "steps" else ()
         outputs = (*gate.OUTPUTS, *plan.outputs)
-        answer = reveal(self._config.charter, self.spec, outputs, opened, releases)
+        answer = reveal(self._config.charter, self.spec, outputs, opened, releases, self.plan)
         stages = answer.receipts[0].iterations
         return self._analysis.result(open_outputs(outputs, answer.exact, answer.public, stages, self._context(answer)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.analyses.base import STOPS
-from engine.errors import Expired, JobAborted, NotEstimable, RefusedByDisclosureRules, RefusedByPolicy
+from engine.errors import Expired, JobAborted, NotEstimable, Refused, RefusedByDisclosureRules, RefusedByPolicy
 from engine.party.jobs import reason
 from native.errors import UnseenError
 
@@ -16,5 +16,5 @@ def explain(code: str, by: str) -> UnseenError:
         return NotEstimable(STOPS[code])
     known = reason(code)
     named = f"{by}: " if by and known.names_member else ""
-    kind: type[UnseenError] = {"policy": RefusedByPolicy, "expired": Expired}.get(code, JobAborted)
+    kind: type[UnseenError] = {"policy": RefusedByPolicy, "expired": Expired, "plan": Refused}.get(code, JobAborted)
     return kind(f"{named}{known.text}")

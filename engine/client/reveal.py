@@ -35,11 +35,16 @@ class Answer:
 
 
 def reveal(
-    charter: Charter, spec: Spec, expected: Sequence[Output], opened: Sequence[Output], releases: Mapping[str, Release]
+    charter: Charter,
+    spec: Spec,
+    expected: Sequence[Output],
+    opened: Sequence[Output],
+    releases: Mapping[str, Release],
+    plan: str | None = None,
 ) -> Answer:
     """`expected` go to the researcher, `opened` went to the parties. Raises ReceiptInvalid when any check fails."""
-    verified = tuple(_receipt(charter, spec, member, releases[member]) for member in charter.compute)
-    receipts.agree(verified)
+    asked = {"analysis": spec.analysis, "engine": spec.engine, "disclosure": spec.disclosure}
+    verified = vouched(charter, spec.job_id, spec.researcher, asked | ({"plan": plan} if plan else {}), releases)
     _same_outputs(verified[0], expected, opened)
     shares = [_named(member, releases[member].shares) for member in charter.compute]
     public = [_named(member, releases[member].public) for member in charter.compute]
@@ -49,25 +54,25 @@ def reveal(
     return Answer(exact, _agreed(public, opened), verified)
 
 
-def _receipt(charter: Charter, spec: Spec, member: str, release: Release) -> Receipt:
-    """This member's receipt, verified, about this question and this session."""
+def vouched(
+    charter: Charter, job: str, researcher: str, asked: Mapping[str, str], releases: Mapping[str, Release]
+) -> tuple[Receipt, ...]:
+    """The compute parties' receipts, verified: they are about this job, as it was asked, and agree. Raises ReceiptInvalid."""
+    about = {"job": job, "study": charter.id, "researcher": researcher, "parties": charter.parties, **asked}
+    verified = tuple(_receipt(charter, about, member, releases[member]) for member in charter.compute)
+    receipts.agree(verified)
+    return verified
+
+
+def _receipt(charter: Charter, about: Mapping[str, Any], member: str, release: Release) -> Receipt:
+    """This member's receipt, verified, about this job and this session."""
     receipt = receipts.verify(release.receipt, release.receipt_signature, charter.member(member).key_bytes, member)
-    asked = {
-        "job": spec.job_id,
-        "study": charter.id,
-        "researcher": spec.researcher,
-        "analysis": spec.analysis,
-        "engine": spec.engine,
-        "disclosure": spec.disclosure,
-        "parties": charter.parties,
-        "session": release.session.hex(),
-    }
-    for field, value in asked.items():
+    for field, value in {**about, "session": release.session.hex()}.items():
         if getattr(receipt, field) != value:
             raise ReceiptInvalid(f"the receipt of {member} is about another {field}; the result is withheld")
     if set(receipt.approvals) != set(charter.parties):
         raise ReceiptInvalid(f"the receipt of {member} does not list the approval of every party; the result is withheld")
-    if release.job != spec.job_id:
+    if release.job != about["job"]:
         raise ReceiptInvalid(f"{member} sent the shares of another job; the result is withheld")
     return receipt
 

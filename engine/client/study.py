@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import canonical
+from engine import plan as plans
 from engine import spec as specs
 from engine.analyses.base import Analysis
 from engine.charter import Charter
@@ -16,14 +17,20 @@ from engine.client import config as configs
 from engine.client.config import ResearcherConfig
 from engine.client.job import Job, JobStatus, overall
 from engine.client.links import CALL_SECONDS, Links
+from engine.client.plan import Plan
 from engine.dictionary import Dictionary, Level
 from engine.errors import SpecError
 from engine.party.policy import compile_question
+from engine.plan import AnalysisPlan
 from engine.spec import Spec
 from engine.wire.v1 import jobs_pb2 as wire
 
 if TYPE_CHECKING:
     from engine import results
+
+
+Found = TypeVar("Found")
+PLAN_SECONDS = 60.0  # a party compiles every question of a plan before it answers
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,22 @@ class ListedJob:
     spec: Spec
     state: str
     submitted: str
+    plan: str = ""  # the plan that it is part of, if any
+
+
+@dataclass(frozen=True)
+class ListedPlan:
+    """One of the researcher's own plans, as the parties list it. `state` "released": its questions are answered in turn."""
+
+    id: str
+    document: AnalysisPlan
+    state: str
+    submitted: str
 
 
 class Study:
     """Ask questions with `describe`, `missing`, `crosstab`, `ols`, `logit`, `poisson`; step by step with `spec`, `submit`, `job`
-    and `jobs`.
+    and `jobs`; ask many at once, for one approval, with `plan`.
 
     `where` says about whom. `complete=[columns]` leaves out people with a missing value in these too, so that several questions
     are about the same people. `reference={column: level}` says what a factor's levels are compared with. `engine` is "replicated"
@@ -228,23 +246,78 @@ class Study:
 
     def job(self, id: str) -> Job:
         """A job submitted before, by its id or a unique beginning of it. Raises SpecError for none or several, Unreachable."""
-        found = [job for job in self.jobs() if job.id.startswith(id)]
-        if len(found) != 1 or not id:
-            raise SpecError(f"{'several' if len(found) > 1 else 'none'} of your jobs begin with {id!r}; `unseen jobs` lists them")
-        return Job(self._config, self._links, found[0].spec, self.check(found[0].spec))
+        found = _one([job for job in self.jobs() if job.id.startswith(id)], id, "jobs")
+        return Job(self._config, self._links, found.spec, self.check(found.spec))
 
     def jobs(self) -> list[ListedJob]:
         """The researcher's own jobs of this study, newest first. Raises Unreachable when no party answers."""
+        return listed(self._listed())
+
+    def status(self, id: str) -> JobStatus:
+        """Where a job stands at every party. Raises SpecError for no or several jobs of that id, Unreachable."""
+        return self.job(id).status()
+
+    # -- plans ------------------------------------------------------------------------------------------------------------
+
+    def plan(self, questions: Sequence[Spec | Mapping[str, Any]], *, title: str, purpose: str) -> Plan:
+        """Many questions under one signature and one approval: drafted, signed, sent to every party. Raises as `draft_plan` and
+        `submit_plan`.
+
+        When every party has agreed, the disclosure rules are asked about every question before any is answered, each beside
+        earlier answers and the questions before it; one that is refused refuses the plan. Then the questions run in order.
+        """
+        return self.submit_plan(self.draft_plan(questions, title=title, purpose=purpose))
+
+    def draft_plan(self, questions: Sequence[Spec | Mapping[str, Any]], *, title: str, purpose: str) -> AnalysisPlan:
+        """A checked plan, not sent yet. A question is a Spec, or the fields that `spec` takes, `analysis` among them.
+
+        Raises SpecError and its kin, with the number of the question that is wrong.
+        """
+        asked = []
+        for number, fields in enumerate(questions, 1):
+            with plans.question(number):
+                asked.append(self._question(fields))
+        name = self._config.identity.name
+        return plans.new(study=self.charter.id, researcher=name, title=title, purpose=purpose, questions=asked)
+
+    def submit_plan(self, plan: AnalysisPlan) -> Plan:
+        """Sign the plan once and send it to every party; the same plan again is the same plan, with the same jobs.
+
+        Raises as `submit`; SpecError also where a question was asked before, by itself or in another plan.
+        """
+        analyses = []
+        for number, spec in enumerate(plan.questions, 1):
+            with plans.question(number):
+                analyses.append(self.check(spec))
+        signed = plans.sign(plan, self._config.identity.signing_key)
+        request = wire.SubmitPlanRequest(plan=signed.data, signature=signed.signature)
+        self._links.everyone(self.charter.parties, lambda _, jobs: jobs.SubmitPlan(request, timeout=PLAN_SECONDS))
+        return Plan(self._config, self._links, plan, analyses)
+
+    def submitted_plan(self, id: str) -> Plan:
+        """A plan submitted before, by its id or a unique beginning of it."""
+        found = _one([plan for plan in self.plans() if plan.id.startswith(id)], id, "plans").document
+        return Plan(self._config, self._links, found, [self.check(spec) for spec in found.questions])
+
+    def plans(self) -> list[ListedPlan]:
+        """The researcher's own plans of this study, newest first. Raises Unreachable when no party answers."""
+        return listed_plans(self._listed())
+
+    def _question(self, fields: Spec | Mapping[str, Any]) -> Spec:
+        if isinstance(fields, Spec):
+            self.check(fields)
+            return fields
+        if not isinstance(fields.get("analysis"), str):
+            raise SpecError(f'it needs analysis = "..."; this study allows {", ".join(self.charter.analyses)}')
+        return self.spec(**fields)
+
+    def _listed(self) -> list[wire.ListedJob]:
         replies, failures = self._links.try_everyone(
             self.charter.parties, lambda _, jobs: jobs.List(wire.ListRequest(), timeout=CALL_SECONDS)
         )
         if not replies:
             raise next(iter(failures.values()))
-        return listed(job for reply in replies.values() for job in reply.jobs)
-
-    def status(self, id: str) -> JobStatus:
-        """Where a job stands at every party. Raises SpecError for no or several jobs of that id, Unreachable."""
-        return self.job(id).status()
+        return [job for reply in replies.values() for job in reply.jobs]
 
     def _ask(self, spec: Spec, timeout: float | None) -> Any:
         return self.submit(spec).result(timeout)
@@ -252,17 +325,37 @@ class Study:
 
 def listed(jobs: Iterable[wire.ListedJob]) -> list[ListedJob]:
     """One entry for each job, whichever parties listed it. A question that is not the one its id names is left out."""
-    entries: dict[str, list[wire.ListedJob]] = {}
-    for job in jobs:
-        if canonical.digest(job.spec) == job.status.job:
-            entries.setdefault(job.status.job, []).append(job)
     found = [
-        ListedJob(
-            id, specs.parse(same[0].spec), overall([job.status.state for job in same]), min(job.status.submitted for job in same)
-        )
-        for id, same in entries.items()
+        ListedJob(id, specs.parse(same[0].spec), *_state(same), same[0].status.plan)
+        for id, same in _by_id(jobs, lambda job: job.spec).items()
     ]
     return sorted(found, key=lambda job: job.submitted, reverse=True)
+
+
+def listed_plans(jobs: Iterable[wire.ListedJob]) -> list[ListedPlan]:
+    """The same of plans."""
+    found = [ListedPlan(id, plans.parse(same[0].plan), *_state(same)) for id, same in _by_id(jobs, lambda job: job.plan).items()]
+    return sorted(found, key=lambda plan: plan.submitted, reverse=True)
+
+
+def _by_id(jobs: Iterable[wire.ListedJob], document: Callable[[wire.ListedJob], bytes]) -> dict[str, list[wire.ListedJob]]:
+    """What the parties say of each document that they list under its own hash."""
+    entries: dict[str, list[wire.ListedJob]] = {}
+    for job in jobs:
+        if canonical.digest(document(job)) == job.status.job:
+            entries.setdefault(job.status.job, []).append(job)
+    return entries
+
+
+def _state(same: list[wire.ListedJob]) -> tuple[str, str]:
+    """State and time of submission."""
+    return overall([job.status.state for job in same]), min(job.status.submitted for job in same)
+
+
+def _one(found: list[Found], id: str, what: str) -> Found:
+    if len(found) != 1 or not id:
+        raise SpecError(f"{'several' if len(found) > 1 else 'none'} of your {what} begin with {id!r}; `unseen jobs` lists them")
+    return found[0]
 
 
 def connect(path: str | Path) -> Study:

@@ -10,12 +10,14 @@ from engine.data.rows import Query
 from engine.errors import DataError
 from engine.party import own_table, status
 from engine.party.book import Job
-from engine.party.describe import describe_openings, describe_question
+from engine.party.describe import describe_openings, describe_plan, describe_question
 from engine.party.flow import Flow
 from engine.party.jobs_service import rfc3339
 from engine.party.log import Log
 from engine.party.policy import Question
 from engine.party.version import SOFTWARE_VERSION
+from engine.plan import AnalysisPlan
+from engine.spec import Spec
 from engine.wire.v1 import admin_pb2 as wire
 from engine.wire.v1.admin_pb2_grpc import AdminServicer
 
@@ -36,8 +38,9 @@ class AdminService(AdminServicer):
     async def ShowJob(self, request: wire.AdminJobReference, context: Any) -> wire.AdminJob:
         async def show() -> wire.AdminJob:
             job = self._flow.book.find(request.job)
-            shown, question = self._full(job), self._flow.question(job)
-            shown.own_rows = await asyncio.to_thread(self._own_rows, question)
+            shown, questions = self._full(job), self._flow.questions(job)
+            for each, question in zip(shown.questions or [shown], questions, strict=True):
+                each.own_rows = await asyncio.to_thread(self._own_rows, question)
             return shown
 
         return await self._answer(context, show)
@@ -111,19 +114,25 @@ class AdminService(AdminServicer):
             job=job.id,
             state=job.state,
             code=job.code,
-            researcher=job.spec.researcher,
-            analysis=job.spec.analysis,
+            researcher=job.researcher,
+            analysis=job.document.analysis if isinstance(job.document, Spec) else f"plan of {len(job.questions)}",
             submitted=rfc3339(job.submitted),
-            expires=job.spec.expires,
+            expires=job.document.expires,
             approvals=sorted(job.approvals),
             doing=str(self._flow.progress(job) or ""),
+            plan=job.plan,
         )
 
     def _full(self, job: Job) -> wire.AdminJob:
-        shown, plan = self._summary(job), self._flow.question(job).analysis.plan
-        shown.question = describe_question(job.spec, plan)
-        shown.opens.extend(describe_openings(plan))
-        shown.spec = job.spec.to_bytes()
+        shown = self._summary(job)
+        shown.spec = job.document.to_bytes()
+        if isinstance(job.document, AnalysisPlan):
+            shown.question = describe_plan(job.document)
+            shown.questions.extend(self._full(self._flow.book.find(each)) for each in job.questions)
+        else:
+            plan = self._flow.question(job).analysis.plan
+            shown.question = describe_question(job.document, plan)
+            shown.opens.extend(describe_openings(plan))
         return shown
 
     def _own_table(self) -> str:

@@ -5,6 +5,7 @@ shows it, watchers wake. What follows a state (a notice, a session, a release) h
 
     journal   {"kind": "state", "job", "state", "time", "code", "by", ...facts}
               {"kind": "approval", "job", "member", "signature"}
+              {"kind": "plan", "job", "questions", "time"}   a plan and the jobs of its questions, verified
               what standing.py takes
 """
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from engine import plan as plans
 from engine import spec as specs
 from engine.errors import SpecError
 from engine.party import jobs
@@ -26,8 +28,10 @@ from engine.party.journal import Journal, Record
 from engine.party.progress import Progress
 from engine.party.standing import PAUSED, REVOKED, Standing
 from engine.party.store import Store
+from engine.plan import AnalysisPlan, SignedPlan
 from engine.spec import SignedSpec, Spec
 
+PLAN = "plan"  # a kind of record
 STRIDE = 1 << 20  # numbers between two states, for progress: an event keeps its number when the daemon restarts
 MAX_EVENTS = 1000  # kept of one job, besides its states
 
@@ -47,11 +51,13 @@ class Event:
 
 @dataclass
 class Job:
-    """One job at this party. Changed by JobBook alone."""
+    """One job at this party: a question's, or a plan's. Changed by JobBook alone."""
 
     id: str
-    spec: Spec
+    document: Spec | AnalysisPlan
     submitted: datetime
+    plan: str = ""  # the plan that this question is part of
+    questions: tuple[str, ...] = ()  # of a plan: the jobs of its questions, in its order
     state: State = State.RECEIVED
     code: str = ""
     by: str = ""
@@ -62,8 +68,23 @@ class Job:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
+    def spec(self) -> Spec:
+        """The question; asked of a question's job alone."""
+        assert isinstance(self.document, Spec)
+        return self.document
+
+    @property
+    def researcher(self) -> str:
+        return self.document.researcher
+
+    @property
     def ended(self) -> bool:
         return self.state in ENDS
+
+    @property
+    def refused_question(self) -> int:
+        """Of a plan that ended with one of its questions: which, from 1; else 0."""
+        return int(self.facts.get("question", 0))
 
     @property
     def shown_by(self) -> str:
@@ -72,7 +93,7 @@ class Job:
 
     @property
     def expires(self) -> datetime:
-        return datetime.strptime(self.spec.expires, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return datetime.strptime(self.document.expires, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 class JobBook:
@@ -122,6 +143,30 @@ class JobBook:
         self.on_change(job)
         return job
 
+    def receive_plan(self, signed: SignedPlan, plan: AnalysisPlan) -> Job:
+        """A new plan and the jobs of its questions, verified: its bytes are stored, then all jobs journalled in one record, so
+        that a restart finds all of them or none. Raises StorageFailed, and there is no such plan."""
+        now = self.clock()
+        self.store.put_plan(signed)
+        for job_id in (signed.job_id, *plan.job_ids):
+            self._audit.append("submitted", job=job_id, member=plan.researcher)
+        record: Record = {"kind": PLAN, "job": signed.job_id, "questions": list(plan.job_ids), "time": _text(now)}
+        self._journal.append(record)
+        self._introduce(plan, record)
+        for job_id in (signed.job_id, *plan.job_ids):
+            self.on_change(self._jobs[job_id])
+        return self._jobs[signed.job_id]
+
+    def _introduce(self, plan: AnalysisPlan, record: Record) -> None:
+        """A plan's job, then those of its questions."""
+        time = _time(record["time"])
+        found = [Job(record["job"], plan, time, questions=tuple(record["questions"]))]
+        found += [Job(spec.job_id, spec, time, plan=record["job"]) for spec in plan.questions]
+        for job in found:
+            self._jobs[job.id] = job
+            for state in (State.RECEIVED, State.VERIFIED):
+                self._apply(job, _state_record(job.id, state, time))
+
     def move(self, job: Job, state: State, *, code: str = "", by: str = "", **facts: Any) -> None:
         """One step of the table, durable on return. Raises IllegalTransition, StorageFailed: the job stays where it was."""
         jobs.check(job.state, state)
@@ -134,16 +179,16 @@ class JobBook:
         self._step(job, _state_record(job.id, State.APPROVED, self.clock()), approval)
         job.approvals[member] = signature.hex()
 
-    def end(self, job: Job, code: str, by: str) -> None:
+    def end(self, job: Job, code: str, by: str, **facts: Any) -> None:
         """Refuse or abort. Holds in memory even where the disk fails; the state on disk then leads to an end after a restart."""
         state = jobs.reason(code).end
         if job.state is State.CHECKED or job.state is State.CHARGED:
             state = State.ABORTED
         jobs.check(job.state, state)
         try:
-            self.move(job, state, code=code, by=by)
+            self.move(job, state, code=code, by=by, **facts)
         except StorageFailed:
-            self._apply(job, _state_record(job.id, state, self.clock(), code=code, by=by))
+            self._apply(job, _state_record(job.id, state, self.clock(), code=code, by=by, **facts))
             self.on_change(job)
 
     def approve(self, job: Job, member: str, signature: bytes) -> None:
@@ -189,6 +234,9 @@ class JobBook:
     def _replay(self, record: Record) -> None:
         if self.standing.apply(record):
             return
+        if record["kind"] == PLAN:
+            self._introduce(plans.parse(self.store.plan(record["job"]).data), record)
+            return
         job = self._jobs.get(record["job"])
         if job is None:
             if record.get("state") != State.RECEIVED:
@@ -218,8 +266,12 @@ class JobBook:
 
 
 def _state_record(job: str, state: State, time: datetime, *, code: str = "", by: str = "", **facts: Any) -> Record:
-    record: Record = {"kind": "state", "job": job, "state": state.value, "time": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    record: Record = {"kind": "state", "job": job, "state": state.value, "time": _text(time)}
     return record | {key: value for key, value in {"code": code, "by": by, "facts": facts}.items() if value}
+
+
+def _text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _time(text: str) -> datetime:

@@ -121,7 +121,7 @@ class Daemon:
         self._log.info("stopped")
 
     def _changed(self, job: Job) -> None:
-        self._log.info("job", job=job.id, state=job.state, code=job.code, by=job.by, member=job.spec.researcher)
+        self._log.info("job", job=job.id, state=job.state, code=job.code, by=job.by, member=job.researcher)
         self._metrics.job(job.state)
 
     async def _check_table(self) -> None:

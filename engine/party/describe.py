@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.analyses.base import STOPS, Output, Plan
 from engine.party import gate
+from engine.plan import AnalysisPlan
 from engine.spec import Spec
 
 ANALYSES = {
@@ -23,6 +24,16 @@ _CLASSES = {
     "covariance": "their joint uncertainty",
     "flag": "yes or no",
 }
+
+
+def describe_plan(plan: AnalysisPlan) -> str:
+    """What is agreed to with a plan, whose questions are described one by one."""
+    return (
+        f"{plan.researcher} asks {len(plan.questions)} questions under one plan, {plan.title!r}: {plan.purpose} When all parties "
+        "have agreed, the disclosure rules are asked about every question, on shares, each beside earlier answers and the "
+        "questions before it; all parties learn whether one is refused, and which is the first. If none is, they are answered in "
+        "this order."
+    )
 
 
 def describe_question(spec: Spec, plan: Plan) -> str:

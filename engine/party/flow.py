@@ -10,6 +10,11 @@ The first compute party starts one session at a time, and the next when the last
 in different orders, and every job is compared with every answer released before it (ledger.py), which two jobs side by side could
 not be. All parties charge before any releases, so an answer that anybody can fetch has its digests at every hospital.
 
+A plan's job (jobs.py) goes the same way, with one approval for all its questions. When all parties hold that the rules allow
+them, each agrees to every question's job in the plan's name, and the questions are started in the plan's order, each when those
+before it have ended, however they did. A plan that ends otherwise takes its questions with it. So no question of a plan is agreed
+to anywhere before every party has agreed to the very same plan.
+
 An end is told to the others, and told again to whoever still speaks of the job as open. Nothing here waits for a reply: a job in
 a session ends by the transport's deadlines, a charged one after two round deadlines, a waiting one at its expiry.
 """
@@ -18,11 +23,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
+from engine import plan as plans
 from engine.charter import Member
 from engine.errors import DataError, NotAuthorised, Paused, SignatureInvalid, SpecError
 from engine.party import notices, policy, release, sitting
@@ -35,6 +41,7 @@ from engine.party.notices import APPROVED, CHARGED, RELEASED, START
 from engine.party.policy import Decision, Question
 from engine.party.progress import Progress, Watched
 from engine.party.sitting import OpenSession, Seat, Sitting, in_thread
+from engine.plan import AnalysisPlan, SignedPlan
 from engine.spec import SignedSpec, Spec
 from engine.wire.v1.party_link_pb2 import JobNotice
 from protocols.errors import PeerLost, PeerMisbehaved, ProtocolError
@@ -84,23 +91,66 @@ class Flow:
         spec = policy.authenticate(signed, caller, self.config.charter)
         if known := self.book.get(signed.job_id):
             return known
-        spec.check_not_expired(self.book.clock())
-        self._check_open()
-        if sum(job.spec.researcher == caller.name and job.state in WAITING for job in self.book.open_jobs()) >= MAX_WAITING:
-            raise TooMany(f"{MAX_WAITING} of your questions are waiting here; let some of them end first")
-        question = await self._compile(signed, spec)
+        self._admit(spec, 1)
+        question = await self._compile(spec)
         if known := self.book.get(signed.job_id):  # the same bytes came twice at once
             return known
         self._check_open()
         job = self.book.receive(signed, spec)
         self._questions[job.id] = question
-        self._decide(job, question)
+        self._decide(job, [question])
+        self._hear_early(job)
+        return job
+
+    async def submit_plan(self, signed: SignedPlan, caller: Member) -> Job:
+        """The job of this plan, new or known; with a new one those of its questions. Raises as `submit`, naming the question."""
+        plan = policy.authenticate(signed, caller, self.config.charter)
+        if known := self.book.get(signed.job_id):
+            return known
+        self._admit(plan, 1 + len(plan.questions))
+        questions = []
+        for number, spec in enumerate(plan.questions, 1):
+            with plans.question(number):
+                questions.append(await self._compile(spec))
+        if known := self.book.get(signed.job_id):
+            return known
+        self._check_open()
+        self._check_new(plan)
+        job = self.book.receive_plan(signed, plan)
+        self._questions.update(zip(job.questions, questions, strict=True))
+        self._decide(job, questions)
+        for each in (job, *self._of_plan(job)):
+            self._hear_early(each)
+        return job
+
+    def _admit(self, document: Spec | AnalysisPlan, jobs: int) -> None:
+        """Whether so many more jobs may come here now. Raises Expired, SpecError, Paused, TooMany."""
+        document.check_not_expired(self.book.clock())
+        self._check_open()
+        waiting = sum(job.researcher == document.researcher and job.state in WAITING for job in self.book.open_jobs())
+        if waiting + jobs > MAX_WAITING:
+            raise TooMany(
+                f"{waiting} of your questions are waiting here, and no more than {MAX_WAITING} may; let some of them end first"
+            )
+
+    def _check_new(self, plan: AnalysisPlan) -> None:
+        """A plan says what comes first, so its questions have no history. Raises SpecError naming the question."""
+        for number, job_id in enumerate(plan.job_ids, 1):
+            with plans.question(number):
+                if self.book.get(job_id) is not None:
+                    raise SpecError("it was asked here before, by itself or in another plan; make it anew with study.spec(...)")
+
+    def _of_plan(self, plan: Job) -> list[Job]:
+        """The jobs of its questions, in the plan's order; none of a question's own job."""
+        return [job for job in map(self.book.get, plan.questions) if job is not None]
+
+    def _hear_early(self, job: Job) -> None:
+        """What others said of this job before it came here."""
         for member, early in self._early.items():
             if notice := early.pop(job.id, None):
                 self.on_notice(member, notice)
-        return job
 
-    async def _compile(self, signed: SignedSpec, spec: Spec) -> Question:
+    async def _compile(self, spec: Spec) -> Question:
         """The question; one that no party could run is told to this party's operator too: the charter may have to change."""
         try:
             return await asyncio.to_thread(policy.compile_question, spec, self.config.charter)
@@ -108,7 +158,7 @@ class Flow:
             if isinstance(error.__cause__, ProtocolError):
                 self._log.warning(
                     "a question was refused: its numbers may outgrow the engine's rings at the charter's bounds and rows",
-                    job=signed.job_id,
+                    job=spec.job_id,
                     member=spec.researcher,
                     error=type(error.__cause__).__name__,
                 )
@@ -116,6 +166,7 @@ class Flow:
 
     def approve(self, job: Job) -> None:
         """This party agrees. Raises SpecError when the job no longer waits for that, StorageFailed."""
+        self._check_by_itself(job)
         if job.state is not State.VERIFIED:
             raise SpecError(f"this job is {job.state}: there is nothing to approve")
         notice = notices.sign(self.config.identity, job.id, APPROVED)
@@ -127,13 +178,25 @@ class Flow:
         """This party refuses. Raises SpecError when it has agreed, or the job has ended."""
         if job.state in AGREED:
             raise SpecError("this party has agreed to this job; `unseen party revoke` takes that back")
+        self._check_by_itself(job)
         if job.state not in WAITING:
             raise SpecError(f"this job is {job.state}: it can no longer be rejected")
         self._end(job, "policy")
 
+    def _check_by_itself(self, job: Job) -> None:
+        """A plan is agreed to, or refused, as a whole. Raises SpecError for a question of one that is not decided about."""
+        plan = self.book.get(job.plan)
+        if plan is not None and not plan.ended:
+            raise SpecError(f"this question is part of the plan {plan.id[:12]}: decide about the whole plan, under that id")
+
     def revoke(self, job: Job) -> None:
-        """This party takes back that it agreed, also in the middle of a session. Raises SpecError when there is nothing to take
-        back, or the answer is stored already: it counts from then on; StorageFailed."""
+        """This party takes back that it agreed, also in the middle of a session; of a plan, for all its questions that are not
+        answered. Raises SpecError when there is nothing to take back, or the answer is stored already: it counts from then on;
+        StorageFailed."""
+        if left := [each for each in self._of_plan(job) if each.state in AGREED]:
+            for each in left:
+                self.revoke(each)
+            return
         if job.state not in AGREED:
             hint = ": reject it instead" if job.state in WAITING else ": there is no approval to take back"
             raise SpecError(f"this job is {job.state}{hint}")
@@ -152,7 +215,7 @@ class Flow:
             )
         self.book.revoke(name, on)
         for job in self.book.open_jobs() if on else ():
-            if job.spec.researcher == name and job.state is not State.CHARGED:
+            if job.researcher == name and not job.ended and job.state is not State.CHARGED:
                 self._end(job, "policy")
 
     def check_served(self, researcher: str) -> None:
@@ -170,13 +233,17 @@ class Flow:
             self._questions[job.id] = policy.compile_question(job.spec, self.config.charter)
         return self._questions[job.id]
 
-    def _decide(self, job: Job, question: Question) -> None:
-        decision = policy.decide(question, self.config.policy)
+    def questions(self, job: Job) -> list[Question]:
+        """The compiled questions of a plan's job, in order, or a question's own. Raises as `question`."""
+        return [self.question(each) for each in self._of_plan(job) or [job]]
+
+    def _decide(self, job: Job, questions: Sequence[Question]) -> None:
+        decision, refused = policy.decide_all(questions, self.config.policy)
         try:
             if decision is Decision.APPROVE:
                 self.approve(job)
             elif decision is Decision.REFUSE:
-                self._end(job, "policy")
+                self._end(job, "policy", question=refused if job.questions else 0)
         except StorageFailed:
             self._end(job, "storage")
 
@@ -249,11 +316,16 @@ class Flow:
         if self._stopping or self._under_way() or not self._others <= set(self.network.connected()):
             return
         for job in self.book.open_jobs():
-            if self._agreed(job) and job.id not in self._sessions and not self._expire(job):
+            if self._agreed(job) and self._in_turn(job) and job.id not in self._sessions and not self._expire(job):
                 self._begin(job)
                 if job.state is State.KEYED:
                     self._tell(job, START)
                 return
+
+    def _in_turn(self, job: Job) -> bool:
+        """Whether all questions before it in its plan, if it is in one, have ended."""
+        plan = self.book.get(job.plan)
+        return plan is None or all(each.ended for each in self._of_plan(plan)[: plan.questions.index(job.id)])
 
     def _under_way(self) -> list[Job]:
         return [job for job in self.book.open_jobs() if job.state in IN_SESSION or job.state is State.CHARGED]
@@ -273,12 +345,12 @@ class Flow:
     async def _conduct(self, job: Job) -> None:
         """From open links to a charged answer, or an end. Never raises."""
         try:
-            question = self.question(job)
+            questions = self.questions(job)
             link = await self.network.open_session(bytes.fromhex(job.id), ATTEMPT, 2 * self._deadline)
             self._links[job.id] = link
-            sat = await self._sit(job, question, link)
+            sat = await self._sit(job, questions, link)
             if not job.ended:
-                self._conclude(job, question, sat)
+                self._conclude(job, questions[0], sat)
         except Exception as error:  # whatever it was, the job ends and the daemon lives
             self._log.failure("session failed", error, job=job.id)
             await self._fail(job, error)
@@ -296,7 +368,7 @@ class Flow:
         if not job.ended:
             self._end(job, _code(error), by=self._missing() if isinstance(error, PeerLost) else None)
 
-    async def _sit(self, job: Job, question: Question, link: OpenSession) -> Sitting:
+    async def _sit(self, job: Job, questions: Sequence[Question], link: OpenSession) -> Sitting:
         loop = asyncio.get_running_loop()
         self.book.move(job, State.COMPUTING, session=link.agreement.session.hex())
         charged = [other.id for other in self.book if other.charged]
@@ -306,9 +378,11 @@ class Flow:
             loop.call_soon_threadsafe(self._next_stage, job, progress)
 
         watched = self._watched[job.id] = Watched(on_stage)
-        work = partial(sitting.sit, link, self.seat, question, partial(self._row_sets, charged), never, watched)
+        earlier = partial(self._row_sets, charged)
         try:
-            return await in_thread(work)
+            if job.questions:
+                return await in_thread(partial(sitting.sit_for_plan, link, self.seat, questions, earlier, never, watched))
+            return await in_thread(partial(sitting.sit, link, self.seat, questions[0], earlier, never, watched))
         finally:
             self._publish(job)
             del self._watched[job.id]
@@ -341,13 +415,13 @@ class Flow:
         if sat.outcome.lost_digest:
             self._log.warning("refused: the digest of an earlier answer is lost; restore the state folder", job=job.id)
         if sat.outcome.stop is not None:
-            self.book.end(job, "rules" if sat.outcome.stop == "refused" else sat.outcome.stop, by="")
+            which = {"question": sat.question} if sat.question else {}
+            self.book.end(job, "rules" if sat.outcome.stop == "refused" else sat.outcome.stop, by="", **which)
             self._forget(job)
             return
         self.book.move(job, State.CHECKED)
-        data = release.build(
-            job, question, self.config.charter, self.config.identity, sat.outcome, sat.terms, sat.session, sat.times
-        )
+        session = (self.config.charter, self.config.identity, sat.outcome, sat.terms, sat.session, sat.times)
+        data = release.build_plan(job, *session) if job.questions else release.build(job, question, *session)
         where = None if question.where is None else question.where.canonical()
         self.book.store.put_release(job.id, data, sat.outcome.row_sets, where)
         self.book.move(job, State.CHARGED)
@@ -366,9 +440,9 @@ class Flow:
 
     # -- ends --------------------------------------------------------------------------------------------------------------
 
-    def _end(self, job: Job, code: str, by: str | None = None) -> None:
+    def _end(self, job: Job, code: str, by: str | None = None, question: int = 0) -> None:
         """End a job here and tell the others. `by` is this party unless somebody else is known to be the cause."""
-        self.book.end(job, code, self.config.name if by is None else by)
+        self.book.end(job, code, self.config.name if by is None else by, **({"question": question} if question else {}))
         self._tell(job, code)  # before the session breaks, so that the others know why
         self._leave(job)
 
@@ -382,8 +456,23 @@ class Flow:
         for table in (self._questions, self._charged, self._charged_since, self._broken_since):
             table.pop(job.id, None)
         self._started.discard(job.id)
+        for question in self._of_plan(job):
+            self._follow_plan(question, job)
         if self._leads:
             asyncio.get_running_loop().call_soon(self._start_next)
+
+    def _follow_plan(self, job: Job, plan: Job) -> None:
+        """A question whose plan has ended: agreed to here when all parties hold that the rules allow it; else ended, too."""
+        if job.state is not State.VERIFIED or not plan.ended:
+            return
+        if plan.state is not State.RELEASED:
+            self.book.end(job, "plan", by="")
+            self._forget(job)
+            return
+        try:
+            self.approve(job)
+        except StorageFailed:
+            self._end(job, "storage")
 
     def _missing(self) -> str:
         """The party that is gone, when it is one."""
@@ -419,7 +508,10 @@ class Flow:
         try:
             if job.state is State.RECEIVED:
                 self.book.move(job, State.VERIFIED)
-            self._decide(job, self.question(job))
+            if plan := self.book.get(job.plan):
+                self._follow_plan(job, plan)
+            else:
+                self._decide(job, self.questions(job))
         except (SpecError, StorageFailed) as error:
             self._end(job, _code(error))
 

@@ -11,6 +11,10 @@
     refused    somebody, or a rule, said no; nothing was released
     aborted    something failed; nothing was released
 
+A plan (engine/plan.py) has a job, too, under its own id: its session asks the gate about every question, opens nothing else, and
+is released when all parties hold that every question is allowed. Until then its questions' jobs are verified and no more; then
+each party that has agreed to the plan agrees to all of them. Where the plan ends otherwise, they end with it.
+
 A step is made durable before the act that it allows (book.py), and a step that the table does not hold raises. There is one
 attempt for each job: a job that was under way when its party died is aborted, and asking again takes a new nonce, so that keys
 and masks never meet a second session.
@@ -84,6 +88,11 @@ class Reason:
 REASONS: dict[str, Reason] = {
     "policy": Reason(
         _S.REFUSED, "A party's operator or policy rejected the question. Ask its operator what it would allow.", True
+    ),
+    "plan": Reason(
+        _S.REFUSED,
+        "The plan that this question is part of was refused, withdrawn or expired, or failed; ask the plan why. "
+        "Nothing of it was asked.",
     ),
     "expired": Reason(_S.REFUSED, "The question expired before all parties had agreed. Submit it again with a later expiry."),
     "rules": Reason(_S.REFUSED, REFUSAL),

@@ -18,6 +18,7 @@ from engine.party.jobs import State
 from engine.party.log import Log
 from engine.party.status import NotThere, NotYet
 from engine.party.version import SOFTWARE_VERSION
+from engine.plan import SignedPlan
 from engine.spec import SignedSpec
 from engine.transport.codes import PROTOCOL_VERSION
 from engine.transport.credentials import peer_member
@@ -57,6 +58,14 @@ class JobsService(JobsServicer):
             await status.fail(context, error, self._log)
         return self._status(job)
 
+    async def SubmitPlan(self, request: wire.SubmitPlanRequest, context: Any) -> wire.JobStatus:
+        try:
+            caller = self._researcher(context)
+            job = await self._flow.submit_plan(SignedPlan(request.plan, request.signature), caller)
+        except Exception as error:
+            await status.fail(context, error, self._log)
+        return self._status(job)
+
     async def Status(self, request: wire.JobReference, context: Any) -> wire.JobStatus:
         return self._status(await self._own(request, context))
 
@@ -84,8 +93,8 @@ class JobsService(JobsServicer):
     async def List(self, request: wire.ListRequest, context: Any) -> wire.ListReply:
         try:
             caller = self._researcher(context)
-            own = [job for job in self._flow.book if job.spec.researcher == caller.name][-MAX_LISTED:]
-            return wire.ListReply(jobs=[wire.ListedJob(status=self._status(job), spec=job.spec.to_bytes()) for job in own])
+            own = [job for job in self._flow.book if job.researcher == caller.name][-MAX_LISTED:]
+            return wire.ListReply(jobs=[self._listed(job) for job in own])
         except Exception as error:
             await status.fail(context, error, self._log)
 
@@ -101,15 +110,28 @@ class JobsService(JobsServicer):
         try:
             caller = self._researcher(context)
             job = self._flow.book.get(request.job)
-            if job is None or job.spec.researcher != caller.name:
+            if job is None or job.researcher != caller.name:
                 raise NotThere("there is no such job of yours here; submit the question to every party")
             return job
         except Exception as error:
             await status.fail(context, error, self._log)
 
+    def _listed(self, job: Job) -> wire.ListedJob:
+        document = job.document.to_bytes()
+        return wire.ListedJob(
+            status=self._status(job), spec=b"" if job.questions else document, plan=document if job.questions else b""
+        )
+
     def _status(self, job: Job) -> wire.JobStatus:
         return wire.JobStatus(
-            job=job.id, member=self._member, state=job.state, code=job.code, submitted=rfc3339(job.submitted), by=job.shown_by
+            job=job.id,
+            member=self._member,
+            state=job.state,
+            code=job.code,
+            submitted=rfc3339(job.submitted),
+            by=job.shown_by,
+            plan=job.plan,
+            question=job.refused_question,
         )
 
     def _event(self, job: Job, event: Event) -> wire.JobEvent:

@@ -9,8 +9,10 @@ The first two raise to the researcher and leave no job behind. The third never l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol, TypeVar
 
 from engine import analyses, canonical
 from engine.analyses.base import Analysis
@@ -20,8 +22,23 @@ from engine.cohort import Condition
 from engine.dry_run import plan_ranges
 from engine.errors import NotAuthorised, SignatureInvalid, SpecError
 from engine.party.config import ANY, AutomaticRule, PolicySection
-from engine.spec import DOMAIN, SignedSpec, Spec
+from engine.plan import AnalysisPlan
+from engine.spec import Spec
 from protocols.errors import RangeError, SecurityBudgetExceeded
+
+Document = TypeVar("Document", Spec, AnalysisPlan, covariant=True)
+
+
+class Signed(Protocol[Document]):
+    """What a researcher submits (engine.spec.SignedSpec, engine.plan.SignedPlan)."""
+
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def signature(self) -> bytes: ...
+    @property
+    def domain(self) -> str: ...
+    def open(self, public_key: bytes) -> Document: ...
 
 
 class Decision(Enum):
@@ -50,27 +67,27 @@ class Question:
         )
 
 
-def authenticate(signed: SignedSpec, caller: Member, charter: Charter) -> Spec:
-    """The question, when the caller may ask and has signed it. Raises NotAuthorised, SignatureInvalid, SpecError."""
+def authenticate(signed: Signed[Document], caller: Member, charter: Charter) -> Document:
+    """The question or plan, when the caller may ask and has signed it. Raises NotAuthorised, SignatureInvalid, SpecError."""
     if "researcher" not in caller.roles:
         raise NotAuthorised(f"{caller.name} is not a researcher of this study")
     try:
-        spec = signed.open(caller.key_bytes)
+        document = signed.open(caller.key_bytes)
     except SignatureInvalid:
         _refuse_replay(signed, caller, charter)
         raise
-    if spec.researcher != caller.name:
+    if document.researcher != caller.name:
         raise NotAuthorised("the question names another researcher than the one who signed and sent it")
-    return spec
+    return document
 
 
-def _refuse_replay(signed: SignedSpec, caller: Member, charter: Charter) -> None:
+def _refuse_replay(signed: Signed[Document], caller: Member, charter: Charter) -> None:
     """Somebody else's question, sent again by the caller, deserves its own words."""
     for member in charter.members:
         if member.name == caller.name:
             continue
         try:
-            canonical.verify(member.key_bytes, DOMAIN, signed.data, signed.signature)
+            canonical.verify(member.key_bytes, signed.domain, signed.data, signed.signature)
         except SignatureInvalid:
             continue
         raise NotAuthorised("this question was signed by another member; only its signer may submit it")
@@ -117,6 +134,14 @@ def decide(question: Question, policy: PolicySection) -> Decision:
     if policy.approve == "automatic" and any(covers(rule, question) for rule in policy.automatic):
         return Decision.APPROVE
     return Decision.ASK
+
+
+def decide_all(questions: Sequence[Question], policy: PolicySection) -> tuple[Decision, int]:
+    """The same of a plan: refused with its first refused question, whose number (from 1) comes along; approved when each is."""
+    decisions = [decide(question, policy) for question in questions]
+    if Decision.REFUSE in decisions:
+        return Decision.REFUSE, decisions.index(Decision.REFUSE) + 1
+    return Decision.ASK if Decision.ASK in decisions else Decision.APPROVE, 0
 
 
 def covers(rule: AutomaticRule, question: Question) -> bool:

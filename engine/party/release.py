@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,30 @@ def build(
     ).SerializeToString(deterministic=True)
 
 
+def build_plan(
+    job: Job,
+    charter: Charter,
+    identity: Identity,
+    outcome: Outcome,
+    terms: Terms,
+    session: bytes,
+    times: tuple[datetime, datetime],
+) -> bytes:
+    """The bytes of a Release message of a plan: no share, a receipt that the gate's rules allow every question of it."""
+    receipt = receipts.build(
+        outputs=(),
+        checks=checks(gate_policy(terms)),
+        researcher=job.researcher,
+        analysis=receipts.PLAN,
+        engine="replicated",
+        disclosure="result",
+        **_of_session(job, charter, identity.name, outcome, terms, session, times),
+    )
+    data, signature = receipts.sign(receipt, identity.signing_key)
+    message = Release(job=job.id, session=session, receipt=data, receipt_signature=signature)
+    return message.SerializeToString(deterministic=True)
+
+
 def _receipt(
     job: Job,
     question: Question,
@@ -68,35 +93,46 @@ def _receipt(
     session: bytes,
     times: tuple[datetime, datetime],
 ) -> Receipt:
-    spec, plan, meter = question.spec, question.analysis.plan, outcome.meter
-    started, finished = (time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in times)
+    spec, plan = question.spec, question.analysis.plan
     return receipts.build(
         outputs=(*gate.OUTPUTS, *plan.outputs),
         opened_to_parties=plan.opened if spec.disclosure == "steps" else (),
         checks=checks(gate_policy(terms)) | leverage_rule(question.analysis),
-        member=member,
-        job=job.id,
-        session=session.hex(),
-        study=charter.id,
+        plan=job.plan or None,
         researcher=spec.researcher,
         analysis=spec.analysis,
         engine=spec.engine,
         disclosure=spec.disclosure,
-        parties=charter.parties,
-        approvals=tuple(sorted(job.approvals)),
         stops=tuple(sorted(set(outcome.opened) - set(outcome.public) - set(plan.controls) - {"refused"})),
         controls={name: outcome.opened.count(name) for name in sorted(plan.controls)},
-        snapshots=dict(terms.snapshots),
-        iterations=outcome.stages,
-        rounds=meter.rounds,
-        bytes_sent=meter.bytes_sent,
-        joint_seconds=round(outcome.joint_seconds, 6),
-        converted=outcome.converted,
-        leakage_log2=meter.leakage_log2 if meter.leakage else None,
-        started=started,
-        finished=finished,
-        warnings=(TWO_HOSPITALS,) if terms.floors.hospitals < 3 else (),
+        **_of_session(job, charter, member, outcome, terms, session, times),
     )
+
+
+def _of_session(
+    job: Job, charter: Charter, member: str, outcome: Outcome, terms: Terms, session: bytes, times: tuple[datetime, datetime]
+) -> dict[str, Any]:
+    """What a receipt says of any session."""
+    meter = outcome.meter
+    started, finished = (time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in times)
+    return {
+        "member": member,
+        "job": job.id,
+        "session": session.hex(),
+        "study": charter.id,
+        "parties": charter.parties,
+        "approvals": tuple(sorted(job.approvals)),
+        "snapshots": dict(terms.snapshots),
+        "iterations": outcome.stages,
+        "rounds": meter.rounds,
+        "bytes_sent": meter.bytes_sent,
+        "joint_seconds": round(outcome.joint_seconds, 6),
+        "converted": outcome.converted,
+        "leakage_log2": meter.leakage_log2 if meter.leakage else None,
+        "started": started,
+        "finished": finished,
+        "warnings": (TWO_HOSPITALS,) if terms.floors.hospitals < 3 else (),
+    }
 
 
 def leverage_rule(analysis: Analysis) -> dict[str, float | None]:

@@ -1,4 +1,7 @@
-"""One session at this party, from the open link to the outcome. Plain synchronous Python, run in a worker thread."""
+"""One session at this party, from the open link to the outcome. Plain synchronous Python, run in a worker thread.
+
+`sit` answers a question; `sit_for_plan` asks the gate about every question of a plan (plan_check.py).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from engine import analyses
 from engine.charter import Floors
 from engine.data.rows import DataSource
 from engine.errors import DataError
-from engine.party import terms
+from engine.party import plan_check, terms
 from engine.party.ledger import EarlierRowSet
 from engine.party.policy import Question
 from engine.party.progress import Watched
@@ -68,6 +71,7 @@ class Sitting:
     terms: Terms
     session: bytes
     times: tuple[datetime, datetime]
+    question: int = 0  # of a plan that was refused: which question was, from 1
 
 
 def sit(
@@ -82,20 +86,50 @@ def sit(
     session, started = link.session(), seat.clock()
     watched.begin(session)
     agreed = terms.agree(session, seat.floors, _snapshot(link, session, seat.source))
-    work = Work(
+    known = earlier() if session.holds_data else ()
+    outcome = seat.run(session, _work(link, seat, agreed, question, known, never_charged, watched))
+    return Sitting(outcome, agreed, session.id, (started, seat.clock()))
+
+
+def sit_for_plan(
+    link: OpenSession,
+    seat: Seat,
+    questions: Sequence[Question],
+    earlier: Callable[[], Sequence[EarlierRowSet]],
+    never_charged: Collection[str],
+    watched: Watched,
+) -> Sitting:
+    """Take part in asking the gate about a plan's questions. Raises as `sit`."""
+    session, started = link.session(), seat.clock()
+    watched.begin(session)
+    agreed = terms.agree(session, seat.floors, _snapshot(link, session, seat.source))
+    known = earlier() if session.holds_data else ()
+    work = {q.spec.job_id: _work(link, seat, agreed, q, known, never_charged, watched) for q in questions}
+    outcome, refused = plan_check.check(session, seat.run, work)
+    return Sitting(outcome, agreed, session.id, (started, seat.clock()), refused)
+
+
+def _work(
+    link: OpenSession,
+    seat: Seat,
+    agreed: Terms,
+    question: Question,
+    earlier: Sequence[EarlierRowSet],
+    never_charged: Collection[str],
+    watched: Watched,
+) -> Work:
+    return Work(
         analysis=analyses.under(question.analysis, agreed.floors.cell),
         policy=gate_policy(agreed),
         where=question.where,
         steps=question.spec.disclosure == "steps" and seat.steps,
         source=watched.source(seat.source),
         digest_key=seat.digest_key,
-        earlier=earlier() if session.holds_data else (),
+        earlier=earlier,
         never_charged=never_charged,
         progress=watched.stage,
         alive=link.heartbeating,
     )
-    outcome = seat.run(session, work)
-    return Sitting(outcome, agreed, session.id, (started, seat.clock()))
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:

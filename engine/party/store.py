@@ -2,6 +2,8 @@
 
     jobs/<job>/spec.json      the exact bytes that the researcher signed
     jobs/<job>/spec.sig       the signature over them
+    jobs/<plan>/plan.json     the same of a plan, under its own id: its questions have no spec.json of their own
+    jobs/<plan>/plan.sig
     jobs/<job>/row_sets.json  hospitals: keyed digests of the rows behind the release and its `where`, for the differencing rule
     jobs/<job>/release.bin    what Fetch sends: made once, stored before anybody is told, sent again byte for byte
 
@@ -16,14 +18,18 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from engine import canonical
 from engine.party.errors import StorageFailed
 from engine.party.journal import sync_folder
 from engine.party.ledger import EarlierRowSet
+from engine.plan import SignedPlan
 from engine.spec import SignedSpec
 
-SPEC, SIGNATURE, ROW_SETS, RELEASE = "spec.json", "spec.sig", "row_sets.json", "release.bin"
+SPEC, SIGNATURE, PLAN, PLAN_SIGNATURE = "spec.json", "spec.sig", "plan.json", "plan.sig"
+ROW_SETS, RELEASE = "row_sets.json", "release.bin"
+Signed = TypeVar("Signed", SignedSpec, SignedPlan)
 _JOB = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,10 +47,16 @@ class Store:
 
     def spec(self, job: str) -> SignedSpec:
         """Raises StorageFailed when the files are gone or are another job's."""
-        signed = SignedSpec(self._read(job, SPEC), self._read(job, SIGNATURE))
-        if signed.job_id != job:
-            raise StorageFailed("a stored question is not the one that was submitted; restore the state folder from a backup")
-        return signed
+        return _same(job, SignedSpec(self._read(job, SPEC), self._read(job, SIGNATURE)))
+
+    def put_plan(self, signed: SignedPlan) -> None:
+        """Raises StorageFailed."""
+        self._write(signed.job_id, PLAN, signed.data)
+        self._write(signed.job_id, PLAN_SIGNATURE, signed.signature)
+
+    def plan(self, job: str) -> SignedPlan:
+        """Raises StorageFailed when the files are gone or are another plan's."""
+        return _same(job, SignedPlan(self._read(job, PLAN), self._read(job, PLAN_SIGNATURE)))
 
     def put_release(self, job: str, release: bytes, row_sets: Mapping[tuple[str, ...], bytes], where: str | None = None) -> None:
         """Digests first: a release without them could not be compared with later ones. Raises StorageFailed."""
@@ -85,6 +97,12 @@ class Store:
             raise StorageFailed(
                 f"{name} of a job could not be written ({error.strerror}); check the disk of the state folder"
             ) from None
+
+
+def _same(job: str, signed: Signed) -> Signed:
+    if signed.job_id != job:
+        raise StorageFailed("a stored question is not the one that was submitted; restore the state folder from a backup")
+    return signed
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65ngine/wire/v1/admin.proto\x12\x0e\x65ngine.wire.v1\"\x12\n\x10\x41\x64minListRequest\" \n\x11\x41\x64minJobReference\x12\x0b\n\x03job\x18\x01 \x01(\t\"\xe1\x01\n\x08\x41\x64minJob\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x12\n\nresearcher\x18\x04 \x01(\t\x12\x10\n\x08\x61nalysis\x18\x05 \x01(\t\x12\x10\n\x08question\x18\x06 \x01(\t\x12\r\n\x05opens\x18\x07 \x03(\t\x12\x11\n\tsubmitted\x18\x08 \x01(\t\x12\x0f\n\x07\x65xpires\x18\t \x01(\t\x12\x10\n\x08own_rows\x18\n \x01(\t\x12\x11\n\tapprovals\x18\x0b \x03(\t\x12\x0c\n\x04spec\x18\x0c \x01(\x0c\x12\r\n\x05\x64oing\x18\r \x01(\t\"6\n\x0c\x41\x64minJobList\x12&\n\x04jobs\x18\x01 \x03(\x0b\x32\x18.engine.wire.v1.AdminJob\"\x1c\n\nAdminPause\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"6\n\x0f\x41\x64minRevocation\x12\x12\n\nresearcher\x18\x01 \x01(\t\x12\x0f\n\x07revoked\x18\x02 \x01(\x08\"\x14\n\x12PartyStatusRequest\"\x85\x02\n\x10PartyStatusReply\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x03(\t\x12\x0f\n\x07missing\x18\x03 \x03(\t\x12\x0f\n\x07\x63harter\x18\x04 \x01(\t\x12\x18\n\x10software_version\x18\x05 \x01(\t\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x0f\n\x07revoked\x18\x07 \x03(\t\x12\x36\n\x03why\x18\x08 \x03(\x0b\x32).engine.wire.v1.PartyStatusReply.WhyEntry\x12\r\n\x05table\x18\t \x01(\t\x1a*\n\x08WhyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xe4\x04\n\x05\x41\x64min\x12J\n\x08ListJobs\x12 .engine.wire.v1.AdminListRequest\x1a\x1c.engine.wire.v1.AdminJobList\x12\x46\n\x07ShowJob\x12!.engine.wire.v1.AdminJobReference\x1a\x18.engine.wire.v1.AdminJob\x12\x46\n\x07\x41pprove\x12!.engine.wire.v1.AdminJobReference\x1a\x18.engine.wire.v1.AdminJob\x12\x45\n\x06Reject\x12!.engine.wire.v1.AdminJobReference\x1a\x18.engine.wire.v1.AdminJob\x12\x45\n\x06Revoke\x12!.engine.wire.v1.AdminJobReference\x1a\x18.engine.wire.v1.AdminJob\x12\x45\n\x05Pause\x12\x1a.engine.wire.v1.AdminPause\x1a .engine.wire.v1.PartyStatusReply\x12U\n\x10RevokeResearcher\x12\x1f.engine.wire.v1.AdminRevocation\x1a .engine.wire.v1.PartyStatusReply\x12S\n\x0bPartyStatus\x12\".engine.wire.v1.PartyStatusRequest\x1a .engine.wire.v1.PartyStatusReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65ngine/wire/v1/admin.proto\x12\x0e\x65ngine.wire.v1\"\x12\n\x10\x41\x64minListRequest\" \n\x11\x41\x64minJobReference\x12\x0b\n\x03job\x18\x01 \x01(\t\"\x9c\x02\n\x08\x41\x64minJob\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x12\n\nresearcher\x18\x04 \x01(\t\x12\x10\n\x08\x61nalysis\x18\x05 \x01(\t\x12\x10\n\x08question\x18\x06 \x01(\t\x12\r\n\x05opens\x18\x07 \x03(\t\x12\x11\n\tsubmitted\x18\x08 \x01(\t\x12\x0f\n\x07\x65xpires\x18\t \x01(\t\x12\x10\n\x08own_rows\x18\n \x01(\t\x12\x11\n\tapprovals\x18\x0b \x03(\t\x12\x0c\n\x04spec\x18\x0c \x01(\x0c\x12\r\n\x05\x64oing\x18\r \x01(\t\x12\x0c\n\x04plan\x18\x0e \x01(\t\x12+\n\tquestions\x18\x0f \x03(\x0b\x32\x18.engine.wire.v1.AdminJob\"6\n\x0c\x41\x64minJobList\x12&\n\x04jobs\x18\x01 \x03(\x0b\x32\x18.engine.wire.v1.AdminJob\"\x1c\n\nAdminPause\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"6\n\x0f\x41\x64minRevocation\x12\x12\n\nresearcher\x18\x01 \x01(\t\x12\x0f\n\x07revoked\x18\x02 \x01(\x08\"\x14\n\x12PartyStatusRequest\"\x85\x02\n\x10PartyStatusReply\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x03(\t\x12\x0f\n\x07missing\x18\x03 \x03(\t\x12\x0f\n\x07\x63harter\x18\x04 \x01(\t\x12\x18\n\x10software_version\x18\x05 \x01(\t\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x0f\n\x07revoked\x18\x07 \x03(\t\x12\x36\n\x03why\x18\x08 \x03(\x0b\x32).engine.wire.v1.PartyStatusReply.WhyEntry\x12\r\n\x05table\x18\t \x01(\t\x1a*\n\x08WhyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xe4\x04\n\x05\x41\x64min\x12J\n\x08ListJobs\x12 .engine.wire.v1.AdminListRequest\x1a\x1c.engine.wire.v1.AdminJobList\x12\x46\n\x07ShowJob\x12!.engine.wire.v1.AdminJobReference\x1a\x18.engine.wire.v1.AdminJob\x12\x46\n\x07\x41pprove\x12!.engine.wire.v1.AdminJobReference\x1a\x18.engine.wire.v1.AdminJob\x12\x45\n\x06Reject\x12!.engine.wire.v1.AdminJobReference\x1a\x18.engine.wire.v1.AdminJob\x12\x45\n\x06Revoke\x12!.engine.wire.v1.AdminJobReference\x1a\x18.engine.wire.v1.AdminJob\x12\x45\n\x05Pause\x12\x1a.engine.wire.v1.AdminPause\x1a .engine.wire.v1.PartyStatusReply\x12U\n\x10RevokeResearcher\x12\x1f.engine.wire.v1.AdminRevocation\x1a .engine.wire.v1.PartyStatusReply\x12S\n\x0bPartyStatus\x12\".engine.wire.v1.PartyStatusRequest\x1a .engine.wire.v1.PartyStatusReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,19 +38,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINJOBREFERENCE']._serialized_start=66
   _globals['_ADMINJOBREFERENCE']._serialized_end=98
   _globals['_ADMINJOB']._serialized_start=101
-  _globals['_ADMINJOB']._serialized_end=326
-  _globals['_ADMINJOBLIST']._serialized_start=328
-  _globals['_ADMINJOBLIST']._serialized_end=382
-  _globals['_ADMINPAUSE']._serialized_start=384
-  _globals['_ADMINPAUSE']._serialized_end=412
-  _globals['_ADMINREVOCATION']._serialized_start=414
-  _globals['_ADMINREVOCATION']._serialized_end=468
-  _globals['_PARTYSTATUSREQUEST']._serialized_start=470
-  _globals['_PARTYSTATUSREQUEST']._serialized_end=490
-  _globals['_PARTYSTATUSREPLY']._serialized_start=493
-  _globals['_PARTYSTATUSREPLY']._serialized_end=754
-  _globals['_PARTYSTATUSREPLY_WHYENTRY']._serialized_start=712
-  _globals['_PARTYSTATUSREPLY_WHYENTRY']._serialized_end=754
-  _globals['_ADMIN']._serialized_start=757
-  _globals['_ADMIN']._serialized_end=1369
+  _globals['_ADMINJOB']._serialized_end=385
+  _globals['_ADMINJOBLIST']._serialized_start=387
+  _globals['_ADMINJOBLIST']._serialized_end=441
+  _globals['_ADMINPAUSE']._serialized_start=443
+  _globals['_ADMINPAUSE']._serialized_end=471
+  _globals['_ADMINREVOCATION']._serialized_start=473
+  _globals['_ADMINREVOCATION']._serialized_end=527
+  _globals['_PARTYSTATUSREQUEST']._serialized_start=529
+  _globals['_PARTYSTATUSREQUEST']._serialized_end=549
+  _globals['_PARTYSTATUSREPLY']._serialized_start=552
+  _globals['_PARTYSTATUSREPLY']._serialized_end=813
+  _globals['_PARTYSTATUSREPLY_WHYENTRY']._serialized_start=771
+  _globals['_PARTYSTATUSREPLY_WHYENTRY']._serialized_end=813
+  _globals['_ADMIN']._serialized_start=816
+  _globals['_ADMIN']._serialized_end=1428
 # @@protoc_insertion_point(module_scope)

@@ -39,7 +39,7 @@ class AdminJobReference(_message.Message):
 
     JOB_FIELD_NUMBER: _builtins.int
     job: _builtins.str
-    """a unique prefix will do"""
+    """a question's or a plan's; a unique prefix will do"""
     def __init__(
         self,
         *,
@@ -70,6 +70,8 @@ class AdminJob(_message.Message):
     APPROVALS_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     DOING_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    QUESTIONS_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     state: _builtins.str
     code: _builtins.str
@@ -82,8 +84,11 @@ class AdminJob(_message.Message):
     own_rows: _builtins.str
     """this hospital's own count behind the question, for its operator only"""
     spec: _builtins.bytes
+    """of a plan: the whole document"""
     doing: _builtins.str
     """while it runs: stage, per cent of the own table read, bytes sent"""
+    plan: _builtins.str
+    """the plan that this question is part of, if any"""
     @_builtins.property
     def opens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """what the job may open, in plain language"""
@@ -91,6 +96,10 @@ class AdminJob(_message.Message):
     @_builtins.property
     def approvals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """members that have approved"""
+
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdminJob]:
+        """of a plan, in its order"""
 
     def __init__(
         self,
@@ -108,10 +117,12 @@ class AdminJob(_message.Message):
         approvals: _abc.Iterable[_builtins.str] | None = ...,
         spec: _builtins.bytes = ...,
         doing: _builtins.str = ...,
+        plan: _builtins.str = ...,
+        questions: _abc.Iterable[Global___AdminJob] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "approvals", b"approvals", "code", b"code", "doing", b"doing", "expires", b"expires", "job", b"job", "opens", b"opens", "own_rows", b"own_rows", "question", b"question", "researcher", b"researcher", "spec", b"spec", "state", b"state", "submitted", b"submitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "approvals", b"approvals", "code", b"code", "doing", b"doing", "expires", b"expires", "job", b"job", "opens", b"opens", "own_rows", b"own_rows", "plan", b"plan", "question", b"question", "questions", b"questions", "researcher", b"researcher", "spec", b"spec", "state", b"state", "submitted", b"submitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

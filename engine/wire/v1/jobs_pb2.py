@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65ngine/wire/v1/jobs.proto\x12\x0e\x65ngine.wire.v1\"\x0e\n\x0cHelloRequest\"\x82\x01\n\nHelloReply\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0f\n\x07\x63harter\x18\x02 \x01(\x0c\x12\x18\n\x10protocol_version\x18\x03 \x01(\r\x12\x18\n\x10software_version\x18\x04 \x01(\t\x12\x11\n\tconnected\x18\x05 \x03(\t\x12\x0c\n\x04time\x18\x06 \x01(\t\"0\n\rSubmitRequest\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1b\n\x0cJobReference\x12\x0b\n\x03job\x18\x01 \x01(\t\"d\n\tJobStatus\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x11\n\tsubmitted\x18\x05 \x01(\t\x12\n\n\x02\x62y\x18\x06 \x01(\t\"\xaa\x01\n\x08JobEvent\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x0c\n\x04time\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0c\n\x04\x63ode\x18\x07 \x01(\t\x12\n\n\x02\x62y\x18\x08 \x01(\t\x12\x11\n\x04read\x18\t \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04sent\x18\n \x01(\x04\x42\x07\n\x05_read\"\r\n\x0bListRequest\"4\n\tListReply\x12\'\n\x04jobs\x18\x01 \x03(\x0b\x32\x19.engine.wire.v1.ListedJob\"D\n\tListedJob\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.engine.wire.v1.JobStatus\x12\x0c\n\x04spec\x18\x02 \x01(\x0c\"V\n\x0bSharedArray\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\r\n\x05limbs\x18\x03 \x01(\r\x12\x0c\n\x04\x66rac\x18\x04 \x01(\r\x12\r\n\x05share\x18\x05 \x01(\x0c\":\n\x0bPublicArray\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\x0e\n\x06values\x18\x03 \x01(\x0c\"\xad\x01\n\x07Release\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\x0c\x12+\n\x06shares\x18\x03 \x03(\x0b\x32\x1b.engine.wire.v1.SharedArray\x12+\n\x06public\x18\x04 \x03(\x0b\x32\x1b.engine.wire.v1.PublicArray\x12\x0f\n\x07receipt\x18\x05 \x01(\x0c\x12\x19\n\x11receipt_signature\x18\x06 \x01(\x0c\x32\x93\x03\n\x04Jobs\x12\x41\n\x05Hello\x12\x1c.engine.wire.v1.HelloRequest\x1a\x1a.engine.wire.v1.HelloReply\x12\x42\n\x06Submit\x12\x1d.engine.wire.v1.SubmitRequest\x1a\x19.engine.wire.v1.JobStatus\x12\x41\n\x06Status\x12\x1c.engine.wire.v1.JobReference\x1a\x19.engine.wire.v1.JobStatus\x12\x41\n\x05Watch\x12\x1c.engine.wire.v1.JobReference\x1a\x18.engine.wire.v1.JobEvent0\x01\x12>\n\x05\x46\x65tch\x12\x1c.engine.wire.v1.JobReference\x1a\x17.engine.wire.v1.Release\x12>\n\x04List\x12\x1b.engine.wire.v1.ListRequest\x1a\x19.engine.wire.v1.ListReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65ngine/wire/v1/jobs.proto\x12\x0e\x65ngine.wire.v1\"\x0e\n\x0cHelloRequest\"\x82\x01\n\nHelloReply\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0f\n\x07\x63harter\x18\x02 \x01(\x0c\x12\x18\n\x10protocol_version\x18\x03 \x01(\r\x12\x18\n\x10software_version\x18\x04 \x01(\t\x12\x11\n\tconnected\x18\x05 \x03(\t\x12\x0c\n\x04time\x18\x06 \x01(\t\"0\n\rSubmitRequest\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"4\n\x11SubmitPlanRequest\x12\x0c\n\x04plan\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1b\n\x0cJobReference\x12\x0b\n\x03job\x18\x01 \x01(\t\"\x84\x01\n\tJobStatus\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x11\n\tsubmitted\x18\x05 \x01(\t\x12\n\n\x02\x62y\x18\x06 \x01(\t\x12\x0c\n\x04plan\x18\x07 \x01(\t\x12\x10\n\x08question\x18\x08 \x01(\r\"\xaa\x01\n\x08JobEvent\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x0c\n\x04time\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0c\n\x04\x63ode\x18\x07 \x01(\t\x12\n\n\x02\x62y\x18\x08 \x01(\t\x12\x11\n\x04read\x18\t \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04sent\x18\n \x01(\x04\x42\x07\n\x05_read\"\r\n\x0bListRequest\"4\n\tListReply\x12\'\n\x04jobs\x18\x01 \x03(\x0b\x32\x19.engine.wire.v1.ListedJob\"R\n\tListedJob\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.engine.wire.v1.JobStatus\x12\x0c\n\x04spec\x18\x02 \x01(\x0c\x12\x0c\n\x04plan\x18\x03 \x01(\x0c\"V\n\x0bSharedArray\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\r\n\x05limbs\x18\x03 \x01(\r\x12\x0c\n\x04\x66rac\x18\x04 \x01(\r\x12\r\n\x05share\x18\x05 \x01(\x0c\":\n\x0bPublicArray\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\x0e\n\x06values\x18\x03 \x01(\x0c\"\xad\x01\n\x07Release\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\x0c\x12+\n\x06shares\x18\x03 \x03(\x0b\x32\x1b.engine.wire.v1.SharedArray\x12+\n\x06public\x18\x04 \x03(\x0b\x32\x1b.engine.wire.v1.PublicArray\x12\x0f\n\x07receipt\x18\x05 \x01(\x0c\x12\x19\n\x11receipt_signature\x18\x06 \x01(\x0c\x32\xdf\x03\n\x04Jobs\x12\x41\n\x05Hello\x12\x1c.engine.wire.v1.HelloRequest\x1a\x1a.engine.wire.v1.HelloReply\x12\x42\n\x06Submit\x12\x1d.engine.wire.v1.SubmitRequest\x1a\x19.engine.wire.v1.JobStatus\x12J\n\nSubmitPlan\x12!.engine.wire.v1.SubmitPlanRequest\x1a\x19.engine.wire.v1.JobStatus\x12\x41\n\x06Status\x12\x1c.engine.wire.v1.JobReference\x1a\x19.engine.wire.v1.JobStatus\x12\x41\n\x05Watch\x12\x1c.engine.wire.v1.JobReference\x1a\x18.engine.wire.v1.JobEvent0\x01\x12>\n\x05\x46\x65tch\x12\x1c.engine.wire.v1.JobReference\x1a\x17.engine.wire.v1.Release\x12>\n\x04List\x12\x1b.engine.wire.v1.ListRequest\x1a\x19.engine.wire.v1.ListReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,24 +37,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLOREPLY']._serialized_end=192
   _globals['_SUBMITREQUEST']._serialized_start=194
   _globals['_SUBMITREQUEST']._serialized_end=242
-  _globals['_JOBREFERENCE']._serialized_start=244
-  _globals['_JOBREFERENCE']._serialized_end=271
-  _globals['_JOBSTATUS']._serialized_start=273
-  _globals['_JOBSTATUS']._serialized_end=373
-  _globals['_JOBEVENT']._serialized_start=376
-  _globals['_JOBEVENT']._serialized_end=546
-  _globals['_LISTREQUEST']._serialized_start=548
-  _globals['_LISTREQUEST']._serialized_end=561
-  _globals['_LISTREPLY']._serialized_start=563
-  _globals['_LISTREPLY']._serialized_end=615
-  _globals['_LISTEDJOB']._serialized_start=617
-  _globals['_LISTEDJOB']._serialized_end=685
-  _globals['_SHAREDARRAY']._serialized_start=687
-  _globals['_SHAREDARRAY']._serialized_end=773
-  _globals['_PUBLICARRAY']._serialized_start=775
-  _globals['_PUBLICARRAY']._serialized_end=833
-  _globals['_RELEASE']._serialized_start=836
-  _globals['_RELEASE']._serialized_end=1009
-  _globals['_JOBS']._serialized_start=1012
-  _globals['_JOBS']._serialized_end=1415
+  _globals['_SUBMITPLANREQUEST']._serialized_start=244
+  _globals['_SUBMITPLANREQUEST']._serialized_end=296
+  _globals['_JOBREFERENCE']._serialized_start=298
+  _globals['_JOBREFERENCE']._serialized_end=325
+  _globals['_JOBSTATUS']._serialized_start=328
+  _globals['_JOBSTATUS']._serialized_end=460
+  _globals['_JOBEVENT']._serialized_start=463
+  _globals['_JOBEVENT']._serialized_end=633
+  _globals['_LISTREQUEST']._serialized_start=635
+  _globals['_LISTREQUEST']._serialized_end=648
+  _globals['_LISTREPLY']._serialized_start=650
+  _globals['_LISTREPLY']._serialized_end=702
+  _globals['_LISTEDJOB']._serialized_start=704
+  _globals['_LISTEDJOB']._serialized_end=786
+  _globals['_SHAREDARRAY']._serialized_start=788
+  _globals['_SHAREDARRAY']._serialized_end=874
+  _globals['_PUBLICARRAY']._serialized_start=876
+  _globals['_PUBLICARRAY']._serialized_end=934
+  _globals['_RELEASE']._serialized_start=937
+  _globals['_RELEASE']._serialized_end=1110
+  _globals['_JOBS']._serialized_start=1113
+  _globals['_JOBS']._serialized_end=1592
 # @@protoc_insertion_point(module_scope)

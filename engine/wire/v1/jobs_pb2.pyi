@@ -95,12 +95,36 @@ class SubmitRequest(_message.Message):
 Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
 
 @_typing.final
+class SubmitPlanRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    plan: _builtins.bytes
+    """exact canonical bytes"""
+    signature: _builtins.bytes
+    """domain "unseen plan v1" """
+    def __init__(
+        self,
+        *,
+        plan: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitPlanRequest: _TypeAlias = SubmitPlanRequest  # noqa: Y015
+
+@_typing.final
 class JobReference(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
     job: _builtins.str
-    """SHA-256 of the spec, hex"""
+    """SHA-256 of the spec, or of a plan, hex"""
     def __init__(
         self,
         *,
@@ -124,6 +148,8 @@ class JobStatus(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     SUBMITTED_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     member: _builtins.str
     state: _builtins.str
@@ -133,6 +159,10 @@ class JobStatus(_message.Message):
     """RFC 3339"""
     by: _builtins.str
     """the member that refused or aborted; empty where naming it could say something about its data"""
+    plan: _builtins.str
+    """the plan that this question is part of, if any"""
+    question: _builtins.int
+    """of a plan that was refused: which question was, counted from 1; 0 where it was none of them"""
     def __init__(
         self,
         *,
@@ -142,10 +172,12 @@ class JobStatus(_message.Message):
         code: _builtins.str = ...,
         submitted: _builtins.str = ...,
         by: _builtins.str = ...,
+        plan: _builtins.str = ...,
+        question: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "code", b"code", "job", b"job", "member", b"member", "state", b"state", "submitted", b"submitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "code", b"code", "job", b"job", "member", b"member", "plan", b"plan", "question", b"question", "state", b"state", "submitted", b"submitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -244,7 +276,11 @@ class ListedJob(_message.Message):
 
     STATUS_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     spec: _builtins.bytes
+    """of a question"""
+    plan: _builtins.bytes
+    """of a plan"""
     @_builtins.property
     def status(self) -> Global___JobStatus: ...
     def __init__(
@@ -252,10 +288,11 @@ class ListedJob(_message.Message):
         *,
         status: Global___JobStatus | None = ...,
         spec: _builtins.bytes = ...,
+        plan: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -339,7 +376,7 @@ class Release(_message.Message):
     """domain "unseen receipt v1" """
     @_builtins.property
     def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___SharedArray]:
-        """empty from a party that does not compute"""
+        """empty from a party that does not compute, and of a plan, which opens nothing itself"""
 
     @_builtins.property
     def public(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublicArray]: ...

@@ -44,6 +44,11 @@ class JobsStub(object):
                 request_serializer=engine_dot_wire_dot_v1_dot_jobs__pb2.SubmitRequest.SerializeToString,
                 response_deserializer=engine_dot_wire_dot_v1_dot_jobs__pb2.JobStatus.FromString,
                 _registered_method=True)
+        self.SubmitPlan = channel.unary_unary(
+                '/engine.wire.v1.Jobs/SubmitPlan',
+                request_serializer=engine_dot_wire_dot_v1_dot_jobs__pb2.SubmitPlanRequest.SerializeToString,
+                response_deserializer=engine_dot_wire_dot_v1_dot_jobs__pb2.JobStatus.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/engine.wire.v1.Jobs/Status',
                 request_serializer=engine_dot_wire_dot_v1_dot_jobs__pb2.JobReference.SerializeToString,
@@ -77,6 +82,13 @@ class JobsServicer(object):
 
     def Submit(self, request, context):
         """idempotent for the same bytes
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitPlan(self, request, context):
+        """many questions in one document; idempotent for the same bytes
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +132,11 @@ def add_JobsServicer_to_server(servicer, server):
             'Submit': grpc.unary_unary_rpc_method_handler(
                     servicer.Submit,
                     request_deserializer=engine_dot_wire_dot_v1_dot_jobs__pb2.SubmitRequest.FromString,
+                    response_serializer=engine_dot_wire_dot_v1_dot_jobs__pb2.JobStatus.SerializeToString,
+            ),
+            'SubmitPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitPlan,
+                    request_deserializer=engine_dot_wire_dot_v1_dot_jobs__pb2.SubmitPlanRequest.FromString,
                     response_serializer=engine_dot_wire_dot_v1_dot_jobs__pb2.JobStatus.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
@@ -196,6 +213,33 @@ class Jobs(object):
             target,
             '/engine.wire.v1.Jobs/Submit',
             engine_dot_wire_dot_v1_dot_jobs__pb2.SubmitRequest.SerializeToString,
+            engine_dot_wire_dot_v1_dot_jobs__pb2.JobStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/engine.wire.v1.Jobs/SubmitPlan',
+            engine_dot_wire_dot_v1_dot_jobs__pb2.SubmitPlanRequest.SerializeToString,
             engine_dot_wire_dot_v1_dot_jobs__pb2.JobStatus.FromString,
             options,
             channel_credentials,

@@ -34,6 +34,8 @@ class JobsStub:
     Hello: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.HelloRequest, _jobs_pb2.HelloReply]
     Submit: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.SubmitRequest, _jobs_pb2.JobStatus]
     """idempotent for the same bytes"""
+    SubmitPlan: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.SubmitPlanRequest, _jobs_pb2.JobStatus]
+    """many questions in one document; idempotent for the same bytes"""
     Status: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.JobReference, _jobs_pb2.JobStatus]
     Watch: _grpc.UnaryStreamMultiCallable[_jobs_pb2.JobReference, _jobs_pb2.JobEvent]
     """ends when the job has ended"""
@@ -48,6 +50,8 @@ class JobsAsyncStub(JobsStub):
     Hello: _aio.UnaryUnaryMultiCallable[_jobs_pb2.HelloRequest, _jobs_pb2.HelloReply]  # type: ignore[assignment]
     Submit: _aio.UnaryUnaryMultiCallable[_jobs_pb2.SubmitRequest, _jobs_pb2.JobStatus]  # type: ignore[assignment]
     """idempotent for the same bytes"""
+    SubmitPlan: _aio.UnaryUnaryMultiCallable[_jobs_pb2.SubmitPlanRequest, _jobs_pb2.JobStatus]  # type: ignore[assignment]
+    """many questions in one document; idempotent for the same bytes"""
     Status: _aio.UnaryUnaryMultiCallable[_jobs_pb2.JobReference, _jobs_pb2.JobStatus]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_jobs_pb2.JobReference, _jobs_pb2.JobEvent]  # type: ignore[assignment]
     """ends when the job has ended"""
@@ -71,6 +75,14 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.JobStatus, _abc.Awaitable[_jobs_pb2.JobStatus]]:
         """idempotent for the same bytes"""
+
+    @_abc_1.abstractmethod
+    def SubmitPlan(
+        self,
+        request: _jobs_pb2.SubmitPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.JobStatus, _abc.Awaitable[_jobs_pb2.JobStatus]]:
+        """many questions in one document; idempotent for the same bytes"""
 
     @_abc_1.abstractmethod
     def Status(

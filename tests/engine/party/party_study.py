@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import grpc
 import pytest
 
-from engine import canonical, identity, spec
+from engine import canonical, identity, plan, spec
 from engine import charter as charters
 from engine.identity import Identity
 from engine.party import status
@@ -29,6 +29,7 @@ from engine.party.daemon import Daemon
 from engine.party.jobs import ENDS
 from engine.party.journal import recover
 from engine.party.log import Log
+from engine.plan import SignedPlan
 from engine.spec import SignedSpec
 from engine.transport.credentials import dial
 from engine.wire.v1 import admin_pb2, jobs_pb2
@@ -175,6 +176,22 @@ class Study:
         signed = await self.asked()
         await hold.reached()
         return hold, signed
+
+    def plan(self, *questions: spec.Spec, researcher: str = "ana", title: str = "a plan") -> SignedPlan:
+        """These questions, or two of them, under one signature."""
+        asked = list(questions) or [self.question(researcher), self.question(researcher)]
+        made = plan.new(study=self.charter.id, researcher=researcher, title=title, purpose="to see", questions=asked)
+        return plan.sign(made, self.keys[researcher].signing_key)
+
+    def question(self, researcher: str = "ana", **fields: Any) -> spec.Spec:
+        """A question for a plan."""
+        return spec.parse(self.ask(researcher, **fields).data)
+
+    async def submit_plan(
+        self, signed: SignedPlan, caller: str = "ana", to: tuple[str, ...] = HOSPITALS
+    ) -> list[jobs_pb2.JobStatus]:
+        request = jobs_pb2.SubmitPlanRequest(plan=signed.data, signature=signed.signature)
+        return list(await asyncio.gather(*(self.jobs(name, caller).SubmitPlan(request) for name in to)))
 
     async def watch(self, job: str, member: str) -> list[jobs_pb2.JobEvent]:
         """All events at one party, until the job has ended there."""

@@ -1,4 +1,4 @@
-"""Who may call what: every method of every service that a daemon offers, on a real daemon over real TLS, for every kind of caller.
+"""Who may call what: every method of every service that a real daemon offers, over real TLS, for every kind of caller.
 
 The table below is what is promised. A method that it does not list, or that nobody offers any more, fails the test.
 """
@@ -36,6 +36,7 @@ CALLERS = (*STRANGERS, "issued by a member", "researcher", "peer")
 TABLE: dict[str, tuple[str, str, str]] = {
     "engine.wire.v1.Jobs/Hello": (FORBIDDEN, ANSWERED, ANSWERED),
     "engine.wire.v1.Jobs/Submit": (FORBIDDEN, "signature-invalid", FORBIDDEN),
+    "engine.wire.v1.Jobs/SubmitPlan": (FORBIDDEN, "signature-invalid", FORBIDDEN),
     "engine.wire.v1.Jobs/Status": (FORBIDDEN, "not-there", FORBIDDEN),
     "engine.wire.v1.Jobs/Watch": (FORBIDDEN, "not-there", FORBIDDEN),
     "engine.wire.v1.Jobs/Fetch": (FORBIDDEN, "not-there", FORBIDDEN),
