@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
+from native import matrices
 from tests.native.reference import assert_ring_equal, ints, rings, seeds, words
 
 pytestmark = pytest.mark.usefixtures("isa")
@@ -81,7 +82,7 @@ def test_products_of_shares(seed: int, limbs: int, n: int, d: int, k: int) -> No
 
 
 def test_gram_shares_across_its_row_blocks(limbs: int) -> None:
-    rows = native.GRAM_BLOCK + 3
+    rows = matrices.GRAM_BLOCK + 3
     x0, x1 = words(7, (rows, 2, limbs)), words(8, (rows, 2, limbs))
     i0, i1 = ints(x0), ints(x1)
     assert_ring_equal(native.gram_shares(x0, x1), i0.T @ i0 + i0.T @ i1 + i1.T @ i0)
