@@ -23,6 +23,7 @@ class MissingResult(Result):
     incomplete: int | str | None
 
     def to_frame(self) -> pd.DataFrame:
+        """`table`."""
         return self.table
 
     def plot(self, ax: Any = None) -> Any:
