@@ -14,6 +14,7 @@ from engine.analyses import Ask, Limits, build
 from engine.charter import Floors
 from engine.dictionary import Dictionary
 from engine.party import sitting, terms
+from engine.party.progress import Watched
 from engine.party.runner import Outcome, Work
 from engine.party.sitting import Seat
 from engine.party.terms import Terms
@@ -77,7 +78,7 @@ def test_an_analysis_masks_its_own_counts_by_the_strictest_floor(ask: Ask) -> No
         link: Any = SimpleNamespace(session=lambda: session, heartbeating=nullcontext)
         source: Any = SimpleNamespace(snapshot=lambda: bytes(32))
         seat = Seat(run, floors[session.me], False, source, b"", lambda: datetime.now(UTC))
-        sitting.sit(link, seat, question, list, (), lambda stage: None)
+        sitting.sit(link, seat, question, list, (), Watched(lambda progress: None))
         return int(found[0].cell)
 
     assert Simulation().run(cell).results == [20, 20, 20]
