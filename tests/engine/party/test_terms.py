@@ -21,6 +21,7 @@ from engine.party.terms import Terms
 from protocols.errors import PeerMisbehaved
 from protocols.session import Session
 from protocols.simulation import Frame, Simulation
+from tests.engine.party.party_study import FakeSource
 
 FLOORS = [Floors(), Floors(cohort=20), Floors(parameters_share=0.05), Floors(hospitals=4)]
 
@@ -76,8 +77,7 @@ def test_an_analysis_masks_its_own_counts_by_the_strictest_floor(ask: Ask) -> No
             return Outcome(None)
 
         link: Any = SimpleNamespace(session=lambda: session, heartbeating=nullcontext)
-        source: Any = SimpleNamespace(snapshot=lambda: bytes(32))
-        seat = Seat(run, floors[session.me], False, source, b"", lambda: datetime.now(UTC))
+        seat = Seat(run, floors[session.me], False, FakeSource(), b"", lambda: datetime.now(UTC))
         sitting.sit(link, seat, question, list, (), Watched(lambda progress: None))
         return int(found[0].cell)
 
