@@ -62,6 +62,15 @@ def test_the_questions_file_is_answered(study):
     assert tomllib.loads((EXAMPLES / "spec.toml").read_text())["analysis"] in found.stdout.lower() or "Logistic" in found.stdout
 
 
+def test_the_plans_file_is_answered(study):
+    for words in (["check"], ["submit", "--quiet"]):
+        found = CliRunner().invoke(app, ["plan", words[0], str(EXAMPLES / "plan.toml"), *words[1:], "--study", str(study)])
+        assert found.exit_code == 0, found.stderr
+    asked = tomllib.loads((EXAMPLES / "plan.toml").read_text())["question"]
+    assert re.findall(r"^(\d+)\. (\w+)", found.stdout, flags=re.M) == [(str(i), q["analysis"]) for i, q in enumerate(asked, 1)]
+    assert "no answer" not in found.stdout
+
+
 def test_the_researchers_script_runs(study):
     found = _run(EXAMPLES / "researcher.py", study)
     assert found.returncode == 0, found.stderr

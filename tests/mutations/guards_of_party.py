@@ -5,6 +5,8 @@ from tests.mutations.mutation import Mutation
 GATE = "tests/engine/test_gate.py::test_each_rule_at_its_edge"
 POLICY = "tests/engine/party/test_policy.py"
 TERMS = "tests/engine/party/test_terms.py"
+PLANS = "tests/engine/party/test_plans.py"
+PLAN_CHECK = "tests/engine/party/test_plan_check.py"
 
 GUARDS = [
     Mutation(
@@ -201,5 +203,68 @@ GUARDS = [
         "if rows > self._band():",
         "if False:",
         "tests/engine/party/test_own_data.py::test_more_rows_than_declared_are_refused_where_none_are_shared",
+    ),
+    Mutation(
+        "differencing-over-a-plan",
+        "engine/party/plan_check.py",
+        "earlier=[*work.earlier, *before]",
+        "earlier=[*work.earlier]",
+        f"{PLAN_CHECK}::test_questions_of_a_plan_that_differ_by_three_people_are_refused",
+    ),
+    Mutation(
+        "differencing-of-a-plan-with-earlier-answers",
+        "engine/party/plan_check.py",
+        "earlier=[*work.earlier, *before]",
+        "earlier=[*before]",
+        f"{PLAN_CHECK}::test_a_question_is_compared_with_what_came_before_the_plan",
+    ),
+    Mutation(
+        "plan-signature",
+        "engine/plan.py",
+        "        canonical.verify(public_key, DOMAIN, self.data, self.signature)\n",
+        "",
+        "tests/engine/test_plan.py::test_every_flipped_bit_is_refused",
+    ),
+    Mutation(
+        "plan-before-its-questions",
+        "engine/party/flow.py",
+        "if job.state is not State.VERIFIED or not plan.ended:",
+        "if job.state is not State.VERIFIED:",
+        f"{PLANS}::test_a_restart_restores_a_plan_that_waits_and_it_goes_on",
+    ),
+    Mutation(
+        "refused-plan-takes-its-questions-with-it",
+        "engine/party/flow.py",
+        "        if plan.state is not State.RELEASED:\n",
+        "        if False:\n",
+        f"{PLANS}::test_the_gates_refusal_of_a_question_refuses_the_plan_and_says_which",
+    ),
+    Mutation(
+        "plan-decided-as-a-whole",
+        "engine/party/flow.py",
+        "        if plan is not None and not plan.ended:\n",
+        "        if False:\n",
+        f"{PLANS}::test_an_operator_decides_about_a_plan_as_a_whole",
+    ),
+    Mutation(
+        "order-of-a-plan",
+        "engine/party/flow.py",
+        "self._agreed(job) and self._in_turn(job) and",
+        "self._agreed(job) and",
+        f"{PLANS}::test_a_question_waits_for_those_before_it_though_all_agree",
+    ),
+    Mutation(
+        "plan-in-one-record",
+        "engine/party/book.py",
+        'record: Record = {"kind": PLAN, "job": signed.job_id, "questions": list(plan.job_ids), "time": _text(now)}',
+        'record: Record = {"kind": PLAN, "job": signed.job_id, "questions": [], "time": _text(now)}',
+        f"{PLANS}::test_a_restart_restores_a_plan_that_waits_and_it_goes_on",
+    ),
+    Mutation(
+        "receipts-name-the-plan",
+        "engine/party/release.py",
+        "        plan=job.plan or None,\n",
+        "",
+        f"{PLANS}::test_receipts_name_the_plan_and_so_does_the_journal",
     ),
 ]
