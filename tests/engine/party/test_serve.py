@@ -16,6 +16,7 @@ from engine import identity
 from engine.errors import ConfigError
 from engine.party import daemon
 from engine.party.journal import recover
+from engine.spec import SignedSpec
 from tests.engine.party.party_study import Study, free_port, make_charter, scenario, sign_charter
 from tests.engine.party.stand_ins import Hold
 
@@ -70,6 +71,19 @@ async def end(process: asyncio.subprocess.Process) -> tuple[int, str]:
     return process.returncode or 0, errors.decode()
 
 
+async def in_a_session(s: Study) -> tuple[asyncio.subprocess.Process, Hold, SignedSpec]:
+    """iu as a process in the middle of a session, which the others hold."""
+    hold = Hold()
+    await s.start("um", "uk", run=hold)
+    process = await serve(write_config(s, "iu"))
+    await ready(process)
+    await s.linked()
+    signed = await s.asked()
+    await hold.reached(2)
+    await s.state(signed.job_id, "iu", "computing")
+    return process, hold, signed
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_daemon_says_when_it_is_ready_and_ends_cleanly_on_a_signal(number: signal.Signals) -> None:
     async def body(s: Study) -> None:
@@ -96,14 +110,7 @@ def test_a_signal_in_the_middle_of_a_session_aborts_it_at_the_others(
     number: signal.Signals, ended: tuple[str, str, str], left: str
 ) -> None:
     async def body(s: Study) -> None:
-        hold = Hold()
-        await s.start("um", "uk", run=hold)
-        process = await serve(write_config(s, "iu"))
-        await ready(process)
-        await s.linked()
-        signed = await s.asked()
-        await hold.reached(2)
-        await s.state(signed.job_id, "iu", "computing")
+        process, hold, signed = await in_a_session(s)
         process.send_signal(number)
         found = await s.ends(signed.job_id, ("um", "uk"))
         assert {end[:2] for end in found} == {ended[:2]}
@@ -119,14 +126,7 @@ def test_a_signal_in_the_middle_of_a_session_aborts_it_at_the_others(
 
 def test_sigterm_waits_for_what_runs_and_a_second_one_does_not() -> None:
     async def body(s: Study) -> None:
-        hold = Hold()
-        await s.start("um", "uk", run=hold)
-        process = await serve(write_config(s, "iu"))
-        await ready(process)
-        await s.linked()
-        signed = await s.asked()
-        await hold.reached(2)
-        await s.state(signed.job_id, "iu", "computing")
+        process, hold, signed = await in_a_session(s)
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         async with asyncio.timeout(60):
