@@ -83,10 +83,8 @@ def sit(
     watched: Watched,
 ) -> Sitting:
     """Take part. Raises ProtocolError when a peer is lost or misbehaves, DataError when the own data cannot be read."""
-    session, started = link.session(), seat.clock()
-    watched.begin(session)
-    agreed = terms.agree(session, seat.floors, _snapshot(link, session, seat.source))
-    known = earlier() if session.holds_data else ()
+    started = seat.clock()
+    session, agreed, known = _begin(link, seat, earlier, watched)
     outcome = seat.run(session, _work(link, seat, agreed, question, known, never_charged, watched))
     return Sitting(outcome, agreed, session.id, (started, seat.clock()))
 
@@ -100,13 +98,21 @@ def sit_for_plan(
     watched: Watched,
 ) -> Sitting:
     """Take part in asking the gate about a plan's questions. Raises as `sit`."""
-    session, started = link.session(), seat.clock()
-    watched.begin(session)
-    agreed = terms.agree(session, seat.floors, _snapshot(link, session, seat.source))
-    known = earlier() if session.holds_data else ()
+    started = seat.clock()
+    session, agreed, known = _begin(link, seat, earlier, watched)
     work = {q.spec.job_id: _work(link, seat, agreed, q, known, never_charged, watched) for q in questions}
     outcome, refused = plan_check.check(session, seat.run, work)
     return Sitting(outcome, agreed, session.id, (started, seat.clock()), refused)
+
+
+def _begin(
+    link: OpenSession, seat: Seat, earlier: Callable[[], Sequence[EarlierRowSet]], watched: Watched
+) -> tuple[Session, Terms, Sequence[EarlierRowSet]]:
+    """The session, what all parties agreed on in it, and what a hospital compares its rows with."""
+    session = link.session()
+    watched.begin(session)
+    agreed = terms.agree(session, seat.floors, _snapshot(link, session, seat.source))
+    return session, agreed, earlier() if session.holds_data else ()
 
 
 def _work(
