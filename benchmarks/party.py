@@ -17,6 +17,7 @@ import grpc
 import uvloop
 
 from benchmarks import programs, trio
+from engine.party import allocator
 from engine.party import config as configs
 from engine.transport import credentials
 from engine.transport.mesh import Mesh
@@ -38,6 +39,7 @@ async def _connected(config: Path) -> tuple[Mesh, grpc.aio.Server]:
 
 
 def main(config: Path) -> None:
+    allocator.keep_freed_memory()
     loop = uvloop.new_event_loop()  # a daemon's
     threading.Thread(target=loop.run_forever, daemon=True).start()
 

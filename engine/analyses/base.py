@@ -165,7 +165,7 @@ class Opened:
     public: Mapping[str, np.ndarray]  # what was opened to the parties, last value
     n: int  # rows used
     people: int  # as many as rows where the dictionary names no person column
-    missing: int | None  # None = 1 to 9 (printed as "<10")
+    missing: int | None  # None = from 1 to below the floor of `cell`
     out_of_bounds: int | None
     stages: int
     context: Mapping[str, Any]  # job id, parties, engine, disclosure, warnings, receipt: passed on to the result object

@@ -383,10 +383,14 @@ class EncryptedFit:
 
     # -- between the stages, and RESULT -----------------------------------------------------------------------------------
 
+    def _scores(self) -> int:
+        """How many steps by the gradient alone come first: where the hospitals' own fits say nothing beyond a quadratic, none."""
+        return SCORES if self.model.size <= one_shot.MOST_CUBED else 0
+
     def advance(self, state: State, opened: Mapping[str, np.ndarray], hidden: Any) -> State:
         """Raises NotEstimable, everywhere alike, when the steps do not converge."""
         if state.stage == "start":
-            return State("gradient" if self.model.size <= one_shot.MOST_CUBED else "sums", 1, hidden=hidden)
+            return State("gradient" if self._scores() else "sums", 1, hidden=hidden)
         if state.stage == "gradient":
             return State("score", state.iteration, hidden=hidden)
         if state.stage == "score":
@@ -406,7 +410,8 @@ class EncryptedFit:
     def result(self, opened: Opened) -> GLMResult:
         withheld = bool(opened.values.get(WITHHELD.name, False))
         found = glm_result.make(self.model, self.family, opened, self._error(opened), (NO_CHI_SQUARE,) if withheld else ())
-        found = replace(found, iterations=(opened.stages - 2 - 2 * SCORES) // 2)
+        before = 2 + 2 * self._scores()  # the start and the end, and what has no Hessian
+        found = replace(found, iterations=(opened.stages - before) // 2)
         return replace(found, pearson_chi2=float("nan")) if withheld else found
 
     def _error(self, opened: Opened) -> float:

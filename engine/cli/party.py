@@ -20,6 +20,7 @@ import typer
 
 from engine.cli.output import print_json, print_table, print_text, when
 from engine.errors import NotAuthorised, SpecError, Unreachable
+from engine.party import allocator
 from engine.party import config as party_config
 from engine.party.links import LINK_ADVICE
 from engine.wire.v1 import admin_pb2 as wire
@@ -42,6 +43,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run this party's daemon. SIGTERM stops it when running jobs have ended; Ctrl-C, or a second SIGTERM, at once."""
+    allocator.keep_freed_memory()  # before NumPy's threads start
     from engine.party import server
 
     if until_eof:

@@ -137,6 +137,18 @@ def test_a_small_cohort_in_a_large_study_converges_within_its_noise(rows: int) -
     assert largest(errors) < found.error_bound < 2e-2
 
 
+@pytest.mark.parametrize("columns", [3, 52])
+def test_iterations_are_the_steps_with_a_hessian(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, steps, stepped = np.random.default_rng(5), [], EncryptedFit._stepped
+    names = [f"x{i}" for i in range(columns - 1)]
+    frame = pd.DataFrame({name: rng.uniform(-1, 1, 3000) for name in names})
+    frame["y"] = (rng.random(3000) < 1 / (1 + np.exp(-frame["x0"]))).astype(float)
+    dictionary = {"columns": {"y": {"type": "binary"}, **{name: {"type": "number", "bounds": [-1, 1]} for name in names}}}
+    monkeypatch.setattr(EncryptedFit, "_stepped", lambda self, *args: steps.append(1) or stepped(self, *args))
+    found = ask(split(frame), dictionary, "logit", LOOSE, formula="y ~ " + " + ".join(names), engine="ckks")
+    assert found.iterations == len(steps) > 0
+
+
 def test_no_mask_relies_on_what_follows_from_ciphertexts() -> None:
     """Not even where the premise of the inverse fails: no sum that was converted counts as proven, nor what is made of it."""
     analysis = analysis_of(Dictionary.parse(DICTIONARY), "logit", formula="y ~ x + z", engine="ckks")
