@@ -6,6 +6,7 @@ GATE = "tests/engine/test_gate.py::test_each_rule_at_its_edge"
 POLICY = "tests/engine/party/test_policy.py"
 TERMS = "tests/engine/party/test_terms.py"
 PLANS = "tests/engine/party/test_plans.py"
+REFUSED_PLANS = "tests/engine/party/test_plan_refusals.py"
 PLAN_CHECK = "tests/engine/party/test_plan_check.py"
 
 GUARDS = [
@@ -237,14 +238,14 @@ GUARDS = [
         "engine/party/flow.py",
         "        if plan.state is not State.RELEASED:\n",
         "        if False:\n",
-        f"{PLANS}::test_the_gates_refusal_of_a_question_refuses_the_plan_and_says_which",
+        f"{REFUSED_PLANS}::test_the_gates_refusal_of_a_question_refuses_the_plan_and_says_which",
     ),
     Mutation(
         "plan-decided-as-a-whole",
         "engine/party/flow.py",
         "        if plan is not None and not plan.ended:\n",
         "        if False:\n",
-        f"{PLANS}::test_an_operator_decides_about_a_plan_as_a_whole",
+        f"{REFUSED_PLANS}::test_an_operator_decides_about_a_plan_as_a_whole",
     ),
     Mutation(
         "order-of-a-plan",

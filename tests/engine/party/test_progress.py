@@ -107,8 +107,7 @@ def test_of_each_stage_the_newest_progress_is_kept_and_watchers_miss_no_later_ev
     async def body(s: Study) -> None:
         await s.start("um")
         book = s.daemons["um"].flow.book
-        signed = s.ask()
-        await s.submit(signed, to=("um",))
+        signed = await s.asked(to=("um",))
         job = book.get(signed.job_id)
         assert job is not None
         states = len(job.events)
