@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from engine.data.rows import Query
-from engine.errors import DataError
-from engine.party import own_table, status
+from engine.errors import ConfigError, DataError
+from engine.party import own_differences, own_table, status
 from engine.party.book import Job
 from engine.party.describe import describe_openings, describe_plan, describe_question
 from engine.party.flow import Flow
 from engine.party.jobs_service import rfc3339
+from engine.party.ledger import EarlierRowSet
 from engine.party.log import Log
 from engine.party.policy import Question
 from engine.party.version import SOFTWARE_VERSION
@@ -41,6 +42,10 @@ class AdminService(AdminServicer):
             shown, questions = self._full(job), self._flow.questions(job)
             for each, question in zip(shown.questions or [shown], questions, strict=True):
                 each.own_rows = await asyncio.to_thread(self._own_rows, question)
+            if job.questions:
+                differing = await asyncio.to_thread(self._own_differences, job, questions, self._flow.earlier())
+                for each, text in zip(shown.questions, differing, strict=True):
+                    each.own_rows += text
             return shown
 
         return await self._answer(context, show)
@@ -141,6 +146,23 @@ class AdminService(AdminServicer):
             return str(own_table.count(self._flow.seat.source, self._flow.config) or "")
         except DataError as error:
             return f"cannot be counted: {error}"
+
+    def _own_differences(self, plan: Job, questions: list[Question], earlier: Callable[[], list[EarlierRowSet]]) -> list[str]:
+        """For each question of a plan: by how few own people it differs from earlier answers and the questions before it."""
+        seat = self._flow.seat
+        if seat.source is None:
+            return [""] * len(questions)
+        numbers = {job: f"question {number}" for number, job in enumerate(plan.questions, 1)}
+        before = [entry for entry in earlier() if entry.job not in numbers]
+        try:
+            asked = dict(zip(plan.questions, questions, strict=True))
+            found = own_differences.smallest(seat.source, seat.digest_key, asked, before)
+        except (DataError, ConfigError) as error:
+            return [f"; cannot be compared: {error}"] * len(questions)
+        return [
+            "".join(f"; {people} own people differ from {numbers.get(job, f'job {job[:12]}')}" for job, people in each.items())
+            for each in found
+        ]
 
     def _own_rows(self, question: Question) -> str:
         """This hospital's own count behind the question, for its operator alone."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -36,6 +36,7 @@ from engine.party.book import Job, JobBook
 from engine.party.config import PartyConfig
 from engine.party.errors import StorageFailed, TooMany
 from engine.party.jobs import AGREED, ATTEMPT, IN_SESSION, REASONS, WAITING, State
+from engine.party.ledger import EarlierRowSet
 from engine.party.log import Log
 from engine.party.notices import APPROVED, CHARGED, RELEASED, START
 from engine.party.policy import Decision, Question
@@ -371,14 +372,13 @@ class Flow:
     async def _sit(self, job: Job, questions: Sequence[Question], link: OpenSession) -> Sitting:
         loop = asyncio.get_running_loop()
         self.book.move(job, State.COMPUTING, session=link.agreement.session.hex())
-        charged = [other.id for other in self.book if other.charged]
         never = [o.id for o in self.book if o.ended and not o.charged and "session" in o.facts and o.code not in OLD_STATE]
 
         def on_stage(progress: Progress) -> None:
             loop.call_soon_threadsafe(self._next_stage, job, progress)
 
         watched = self._watched[job.id] = Watched(on_stage)
-        earlier = partial(self._row_sets, charged)
+        earlier = self.earlier()
         try:
             if job.questions:
                 return await in_thread(partial(sitting.sit_for_plan, link, self.seat, questions, earlier, never, watched))
@@ -403,8 +403,10 @@ class Flow:
         self.book.progress(job, progress)
         self._log.info("stage", job=job.id, stage=progress.stage, sent=progress.sent)
 
-    def _row_sets(self, charged: list[str]) -> list[Any]:
-        return [entry for job in charged for entry in self.book.store.row_sets(job)]
+    def earlier(self) -> Callable[[], list[EarlierRowSet]]:
+        """Reads, in any thread, this party's row sets behind all answers that count by now. Raises StorageFailed when called."""
+        charged = [job.id for job in self.book if job.charged]
+        return lambda: [entry for job in charged for entry in self.book.store.row_sets(job)]
 
     def _conclude(self, job: Job, question: Question, sat: Sitting) -> None:
         """The gate has spoken, at every party alike."""

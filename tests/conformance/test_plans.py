@@ -170,6 +170,7 @@ def test_two_cohorts_that_differ_by_three_people_are_refused_before_any_question
         assert (caught.value.question, str(caught.value.reason)) == (3, REFUSAL)
         for name in box.layout.parties:
             found = shown(box, name, plan.id)
+            assert "1 own people differ from question 2" in found["questions"][2]["own_rows"]
             assert (found["state"], found["code"]) == ("refused", "rules")
             assert [(each["state"], each["code"], each["approvals"]) for each in found["questions"]] == [
                 ("refused", "plan", [])

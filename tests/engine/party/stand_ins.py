@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.analyses.base import Output, Plan, Stage, State, Step
+from engine.analyses.base import Output, Plan, RowSet, Stage, State, Step
 from engine.data.rows import RowCounts, Rows
 from engine.errors import FormulaError
 from engine.party import gate
@@ -34,7 +34,7 @@ class FakeAnalysis:
         for column in question.columns:
             dictionary[column]
         columns = tuple(question.columns)
-        self.plan = Plan(columns, columns, (), 0, (columns,), (Output("mean", (1,), "aggregate"),), limits.rows_log2)
+        self.plan = Plan(columns, columns, (), 0, (RowSet(columns),), (Output("mean", (1,), "aggregate"),), limits.rows_log2)
         if question.formula == "on rows ~":
             self.plan = replace(self.plan, shares_rows=True)
         self._bits = question.options.get("bits", 0)

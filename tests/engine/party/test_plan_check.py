@@ -16,10 +16,12 @@ from engine.data.frame_source import FrameSource
 from engine.data.row_sets import RowSetDigest
 from engine.data.rows import Query
 from engine.dictionary import Dictionary
-from engine.party import plan_check, runner
+from engine.party import own_differences, plan_check, runner
 from engine.party.gate import GatePolicy
 from engine.party.ledger import EarlierRowSet
+from engine.party.policy import Question
 from engine.party.runner import Outcome, Work
+from engine.spec import Spec
 from protocols.session import Session
 from protocols.simulation import Simulation
 
@@ -85,6 +87,12 @@ def refused(*questions: Asked, **fields: Any) -> int:
     return found[1]
 
 
+def question(asked: Asked) -> Any:
+    """As a party compiles it."""
+    work = asked.work(0, ())
+    return Question(Spec.model_construct(), work.analysis, work.where)
+
+
 YOUNG, MIDDLE = "age < 45", "age < 55"  # three people are in between
 DESCRIBE = Asked("describe", columns=("lab",))
 FOUR = (
@@ -126,6 +134,18 @@ def test_a_question_is_compared_with_what_came_before_the_plan() -> None:
         earlier.append([EarlierRowSet("a job before", ("lab",), digest.to_bytes(), where)])
     assert refused(DESCRIBE, Asked("describe", YOUNG, ("lab",)), earlier=earlier) == 0
     assert refused(DESCRIBE, Asked("describe", MIDDLE, ("lab",)), earlier=earlier) == 2
+
+
+def test_an_operator_is_told_by_how_few_own_people_questions_differ() -> None:
+    """One person of each hospital is between the two cohorts; three of all together."""
+    where = [None, YOUNG, MIDDLE, YOUNG]
+    asked = {f"job {i}": question(Asked("describe", each, ("lab",))) for i, each in enumerate(where)}
+    for h in HOSPITALS:
+        found = own_differences.smallest(SOURCES[h], bytes([h] * 16), asked, [])
+        assert found == [{}, {}, {"job 1": 1}, {"job 2": 1}]
+    key, entries = bytes(16), own_differences.digests(SOURCES[0], bytes(16), asked["job 1"])
+    earlier = [EarlierRowSet("a job before", ("lab",), entries[0].to_bytes(), asked["job 1"].where.canonical())]
+    assert own_differences.smallest(SOURCES[0], key, {"job 2": asked["job 2"]}, earlier) == [{"a job before": 1}]
 
 
 def test_every_rule_of_the_gate_is_asked() -> None:
