@@ -21,7 +21,7 @@ UnseenError
 |-- SignatureInvalid                         a signature does not verify over the exact bytes
 |-- NotAuthorised                            not a member, or not a member who may do this
 |-- Expired                                  the spec's time is over
-|-- Paused                                   a party takes no new questions at the moment
+|-- Paused                                   a party takes no new questions at the moment, or has no room for them
 |-- Refused                                  a hospital or the gate said no
 |   |-- RefusedByPolicy                      a hospital's operator or policy rejected the question (says who)
 |   |-- PlanRefused                          one question of a plan was refused, and so is the plan (says which)
@@ -93,7 +93,7 @@ class Expired(UnseenError):
 
 
 class Paused(UnseenError):
-    """A party takes no new questions at the moment: send the same spec again later."""
+    """A party takes no new questions at the moment, or has no room for them: send the same spec again later."""
 
 
 class Refused(UnseenError):

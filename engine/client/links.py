@@ -24,6 +24,7 @@ CALL_SECONDS = 10.0
 
 _LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _CODE = "unseen-code"  # in the trailing metadata: the name of the exception that the party raised (engine/party/status.py)
+_CANNOT_TAKE = {"storage-failed", "too-many"}  # no room there, on the disk or in the queue: Paused, to a researcher
 _MAY_RAISE = (errors.SpecError, errors.SignatureInvalid, errors.NotAuthorised, errors.Expired, errors.Paused)
 
 
@@ -103,6 +104,8 @@ def translate(error: grpc.RpcError, member: str, address: str) -> UnseenError:
             f"{member} does not answer at {address}: its daemon is down, or its address, name or certificate is not the charter's"
         )
     named, details = _answer(error)
+    if named in _CANNOT_TAKE:
+        return errors.Paused(f"{member}: {details}; send the same question again when there is room")
     for name in errors.__all__:
         kind = getattr(errors, name)
         if named == _kebab(name) and issubclass(kind, _MAY_RAISE):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from engine import threads
+
 T = TypeVar("T")
 MOST = 2  # made and not taken yet
 
@@ -65,7 +67,7 @@ class _Maker(threading.Thread, Generic[T]):
 def ahead(items: Generator[T]) -> Generator[T]:
     """The same items, and the same error if one ends them. At most two are held besides the one in use."""
     maker = _Maker(items)
-    maker.start()
+    threads.begin(maker)
     try:
         while not isinstance(item := maker.take(), _End):
             yield item

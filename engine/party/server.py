@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 from threadpoolctl import threadpool_limits
 
+from engine import threads
 from engine.data.config import open_source
 from engine.data.rows import DataSource
 from engine.party import config as configs
@@ -25,6 +26,7 @@ from engine.party.daemon import Daemon, digest_key
 from engine.party.log import Log
 
 DRAIN_SECONDS = 120.0
+WORKERS = 8  # threads for what the event loop hands out: compiling questions, counting rows
 
 
 def serve(path: Path, *, observable: bool = False) -> None:
@@ -33,6 +35,7 @@ def serve(path: Path, *, observable: bool = False) -> None:
     `observable`: its user may look into the process, as `unseen bench` does with its own sandbox.
     """
     hardening.no_core_dumps()
+    hardening.end_without_memory()
     if not observable:
         hardening.unreadable()
     threadpool_limits(1, "blas")  # many small products beside DuckDB's threads: BLAS's own would spin, waiting for a core
@@ -55,6 +58,7 @@ async def _serve(config: PartyConfig, log: Log) -> None:
         at_once.set()
 
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(threads.pool(WORKERS))
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, interrupt)
     await daemon.start()

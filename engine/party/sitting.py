@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from engine import analyses
+from engine import analyses, threads
 from engine.charter import Floors
 from engine.data.rows import DataSource
 from engine.errors import DataError
@@ -139,7 +139,7 @@ def _work(
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:
-    """Run `work` in a thread of its own, which never keeps the process from ending."""
+    """Run `work` in a thread of its own, which never keeps the process from ending. Raises MemoryError if none can begin."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
 
@@ -156,7 +156,7 @@ async def in_thread(work: Callable[[], Result]) -> Result:
         with suppress(RuntimeError):  # the loop has ended: nobody waits any more
             loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=target, name="session", daemon=True).start()
+    threads.begin(threading.Thread(target=target, name="session", daemon=True))
     return await done
 
 

@@ -329,6 +329,8 @@ def test_an_interrupted_wait_says_how_to_fetch_the_result_later(world, capsys, m
         (grpc.StatusCode.UNAUTHENTICATED, "signature-invalid", errors.SignatureInvalid),
         (grpc.StatusCode.FAILED_PRECONDITION, "expired", errors.Expired),
         (grpc.StatusCode.FAILED_PRECONDITION, "paused", errors.Paused),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "storage-failed", errors.Paused),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "too-many", errors.Paused),
         (grpc.StatusCode.INTERNAL, "internal", errors.UnseenError),
         (grpc.StatusCode.UNAVAILABLE, "", errors.Unreachable),
     ],
