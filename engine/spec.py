@@ -109,7 +109,11 @@ def new(*, study: str, researcher: str, analysis: str, lifetime: timedelta = DEF
     """A Spec with a fresh nonce and expiry. Raises SpecError naming the field that is wrong."""
     expires = (datetime.now(UTC) + lifetime).strftime("%Y-%m-%dT%H:%M:%SZ")
     envelope = {"study": study, "researcher": researcher, "nonce": secrets.token_hex(16), "expires": expires}
-    return parse(canonical.to_bytes({**envelope, "analysis": analysis, **fields}))
+    try:
+        data = canonical.to_bytes({**envelope, "analysis": analysis, **fields})
+    except (TypeError, ValueError):
+        raise SpecError("a question holds texts, numbers, lists and tables alone; write a date as text, in quotes") from None
+    return parse(data)
 
 
 def sign(spec: Spec, key: Ed25519PrivateKey) -> SignedSpec:

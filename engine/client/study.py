@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -221,7 +222,12 @@ class Study:
     def spec(self, analysis: str, **fields: Any) -> Spec:
         """A checked question with a fresh nonce and expiry; fields as in `Spec`. Raises SpecError and its kin."""
         for name in {"columns", "complete"} & fields.keys():
-            fields[name] = [fields[name]] if isinstance(fields[name], str) else list(fields[name])
+            if isinstance(fields[name], Iterable):
+                fields[name] = [fields[name]] if isinstance(fields[name], str) else list(fields[name])
+        if own := sorted({"study", "researcher"} & fields.keys()):
+            raise SpecError(f"{' and '.join(own)}: the study that you ask in says that; leave it out")
+        if not isinstance(fields.get("lifetime", specs.DEFAULT_LIFETIME), timedelta):
+            raise SpecError("lifetime is a timedelta, in Python; in a file write `expires`, like 2026-01-31T12:00:00Z")
         spec = specs.new(study=self.charter.id, researcher=self._config.identity.name, analysis=analysis, **fields)
         self.check(spec)
         return spec
@@ -295,7 +301,7 @@ class Study:
         return Plan(self._config, self._links, plan, analyses)
 
     def submitted_plan(self, id: str) -> Plan:
-        """A plan submitted before, by its id or a unique beginning of it."""
+        """A plan submitted before, by its id or a unique beginning of it. Raises SpecError for none or several, Unreachable."""
         found = _one([plan for plan in self.plans() if plan.id.startswith(id)], id, "plans").document
         return Plan(self._config, self._links, found, [self.check(spec) for spec in found.questions])
 
@@ -354,7 +360,8 @@ def _state(same: list[wire.ListedJob]) -> tuple[str, str]:
 
 def _one(found: list[Found], id: str, what: str) -> Found:
     if len(found) != 1 or not id:
-        raise SpecError(f"{'several' if len(found) > 1 else 'none'} of your {what} begin with {id!r}; `unseen jobs` lists them")
+        command = {"jobs": "unseen jobs", "plans": "unseen plan list"}[what]
+        raise SpecError(f"{'several' if len(found) > 1 else 'none'} of your {what} begin with {id!r}; `{command}` lists them")
     return found[0]
 
 

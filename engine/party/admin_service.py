@@ -39,7 +39,8 @@ class AdminService(AdminServicer):
     async def ShowJob(self, request: wire.AdminJobReference, context: Any) -> wire.AdminJob:
         async def show() -> wire.AdminJob:
             job = self._flow.book.find(request.job)
-            shown, questions = self._full(job), self._flow.questions(job)
+            questions = await asyncio.to_thread(self._flow.questions, job)
+            shown = self._full(job)
             for each, question in zip(shown.questions or [shown], questions, strict=True):
                 each.own_rows = await asyncio.to_thread(self._own_rows, question)
             if job.questions:
@@ -54,7 +55,7 @@ class AdminService(AdminServicer):
         async def approve() -> wire.AdminJob:
             job = self._flow.book.find(request.job)
             self._flow.approve(job)
-            return self._full(job)
+            return self._decided(job)
 
         return await self._answer(context, approve)
 
@@ -62,7 +63,7 @@ class AdminService(AdminServicer):
         async def reject() -> wire.AdminJob:
             job = self._flow.book.find(request.job)
             self._flow.reject(job)
-            return self._full(job)
+            return self._decided(job)
 
         return await self._answer(context, reject)
 
@@ -70,7 +71,7 @@ class AdminService(AdminServicer):
         async def revoke() -> wire.AdminJob:
             job = self._flow.book.find(request.job)
             self._flow.revoke(job)
-            return self._full(job)
+            return self._decided(job)
 
         return await self._answer(context, revoke)
 
@@ -127,6 +128,10 @@ class AdminService(AdminServicer):
             doing=str(self._flow.progress(job) or ""),
             plan=job.plan,
         )
+
+    def _decided(self, job: Job) -> wire.AdminJob:
+        """A question as `show` has it; of a plan, how it stands."""
+        return self._summary(job) if job.questions else self._full(job)
 
     def _full(self, job: Job) -> wire.AdminJob:
         shown = self._summary(job)

@@ -346,7 +346,7 @@ class Flow:
     async def _conduct(self, job: Job) -> None:
         """From open links to a charged answer, or an end. Never raises."""
         try:
-            questions = self.questions(job)
+            questions = await asyncio.to_thread(self.questions, job)  # after a restart all of a plan's are compiled again
             link = await self.network.open_session(bytes.fromhex(job.id), ATTEMPT, 2 * self._deadline)
             self._links[job.id] = link
             sat = await self._sit(job, questions, link)

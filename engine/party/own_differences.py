@@ -23,13 +23,15 @@ def smallest(
     `questions`: job -> question. Reads the table once for each. Raises DataError, ConfigError for a digest of another key.
     """
     before, found = list(earlier), []
+    opened: dict[EarlierRowSet, RowSetDigest] = {}
     for job, question in questions.items():
         plan, where = question.analysis.plan, None if question.where is None else question.where.canonical()
         own = digests(source, key, question)
         differences: dict[str, int] = {}
         for each in ledger.concerning(plan.row_sets, before, where).values():
-            other = RowSetDigest.from_bytes(key, each.earlier.digest)
-            people = own[each.row_set].difference(other, limit=ledger.LIMIT)
+            if each.earlier not in opened:
+                opened[each.earlier] = RowSetDigest.from_bytes(key, each.earlier.digest)
+            people = own[each.row_set].difference(opened[each.earlier], limit=ledger.LIMIT)
             if 0 < people < ledger.LIMIT:
                 differences[each.earlier.job] = min(people, differences.get(each.earlier.job, people))
         found.append(differences)

@@ -110,7 +110,17 @@ def test_a_question_is_checked_before_anything_is_sent(run, layout, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ['formula = "age ~ treated"', "analysis = 3", 'analysis = "ols"\nformula = "age ~ treated"\nwhere_ = "x"']
+    "text",
+    [
+        'formula = "age ~ treated"',
+        "analysis = 3",
+        'analysis = "ols"\nformula = "age ~ treated"\nwhere_ = "x"',
+        'analysis = "ols"\nformula = "age ~ treated"\nstudy = "x"',
+        'analysis = "ols"\nformula = "age ~ treated"\nlifetime = 3',
+        'analysis = "ols"\nformula = "age ~ treated"\nexpires = 2026-01-31T12:00:00Z',
+        'analysis = "ols"\nformula = "age ~ treated"\noptions = {a = nan}',
+        'analysis = "describe"\ncolumns = 3',
+    ],
 )
 def test_a_question_with_a_missing_or_unknown_field_is_misuse(run, layout, tmp_path, text):
     question = tmp_path / "question.toml"
