@@ -21,6 +21,7 @@ from engine.party import gate
 from engine.spec import Spec
 from engine.wire.v1 import jobs_pb2 as wire
 
+ASIDE_SECONDS = 2.0  # for what only makes a message better
 ORDER = ("received", "verified", "approved", "keyed", "computing", "checked", "charged", "released")
 
 
@@ -86,10 +87,20 @@ class Asked:
                 for event in self.events(timeout):
                     shown.show(event)
                     if event.state in FAILED:
-                        raise outcome.explain(event.code, event.by)
+                        raise outcome.explain(event.code, event.by or self._who_is_lost(event.code))
         except KeyboardInterrupt:
             print(f"It goes on without you. Fetch the result later: {self._later}", file=sys.stderr)
             raise
+
+    def _who_is_lost(self, code: str) -> str:
+        """Of the parties that are left, those that another one told of a loss do not say whose; whoever noticed it does."""
+        if code != "peer-lost":
+            return ""
+        reference = wire.JobReference(job=self.id)
+        replies, _ = self._links.try_everyone(
+            self._config.charter.parties, lambda _, jobs: jobs.Status(reference, timeout=ASIDE_SECONDS)
+        )
+        return next((reply.by for reply in replies.values() if reply.code == code and reply.by), "")
 
     @property
     def _later(self) -> str:

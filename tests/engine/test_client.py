@@ -233,6 +233,21 @@ def test_events_of_all_parties_come_merged_and_end_with_the_job(world):
         assert [event.state for event in events if event.member == party] == list(RELEASED)
 
 
+def test_who_was_lost_is_named_by_whoever_noticed_it(world):
+    """A party that was told of a loss does not say whose it was; the first to speak may be such a one."""
+    told = [("received", "", ""), ("aborted", "peer-lost", "")]
+    for name in PARTIES:
+        world.parties[name].script = told
+    job = world.ask()
+    with pytest.raises(errors.JobAborted, match="^A party could not be reached"):
+        job.result(timeout=20)
+    world.parties["b"].script = [("received", "", ""), ("aborted", "peer-lost", "d")]
+    world.parties["b"].hangs = True
+    with pytest.raises(errors.JobAborted, match="^d: A party could not be reached"):
+        job.result(timeout=20)
+    world.parties["b"].stopped.set()
+
+
 def test_status_is_that_of_the_party_furthest_behind(world):
     world.parties["c"].script = [("received", "", ""), ("verified", "", "")]
     status = world.ask().status()
