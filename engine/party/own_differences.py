@@ -23,21 +23,25 @@ def smallest(
     `questions`: job -> question. Reads the table once for each. Raises DataError, ConfigError for a digest of another key.
     """
     before, found = list(earlier), []
-    opened: dict[EarlierRowSet, RowSetDigest] = {}
+    known: dict[tuple[bytes, bytes], int] = {}  # a plan's questions are about few sets of people, again and again
     for job, question in questions.items():
         plan, where = question.analysis.plan, None if question.where is None else question.where.canonical()
-        own = digests(source, key, question)
+        own = [digest.to_bytes() for digest in digests(source, key, question)]
         differences: dict[str, int] = {}
         for each in ledger.concerning(plan.row_sets, before, where).values():
-            if each.earlier not in opened:
-                opened[each.earlier] = RowSetDigest.from_bytes(key, each.earlier.digest)
-            people = own[each.row_set].difference(opened[each.earlier], limit=ledger.LIMIT)
-            if 0 < people < ledger.LIMIT:
-                differences[each.earlier.job] = min(people, differences.get(each.earlier.job, people))
+            pair = own[each.row_set], each.earlier.digest
+            if pair not in known:
+                known[pair] = _people(key, *pair)
+            if 0 < known[pair] < ledger.LIMIT:
+                differences[each.earlier.job] = min(known[pair], differences.get(each.earlier.job, ledger.LIMIT))
         found.append(differences)
-        named = zip(plan.row_sets, own, strict=True)
-        before += [EarlierRowSet(job, row_set.name, digest.to_bytes(), where) for row_set, digest in named]
+        before += [EarlierRowSet(job, row_set.name, digest, where) for row_set, digest in zip(plan.row_sets, own, strict=True)]
     return found
+
+
+def _people(key: bytes, mine: bytes, theirs: bytes) -> int:
+    """By how many people two digests differ."""
+    return RowSetDigest.from_bytes(key, mine).difference(RowSetDigest.from_bytes(key, theirs), limit=ledger.LIMIT)
 
 
 def digests(source: DataSource, key: bytes, question: Question) -> list[RowSetDigest]:
