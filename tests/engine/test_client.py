@@ -239,11 +239,11 @@ def test_who_was_lost_is_named_by_whoever_noticed_it(world):
     for name in PARTIES:
         world.parties[name].script = told
     job = world.ask()
-    with pytest.raises(errors.JobAborted, match="^A party could not be reached"):
+    with pytest.raises(errors.JobAborted, match=r"^A party could not be reached"):
         job.result(timeout=20)
     world.parties["b"].script = [("received", "", ""), ("aborted", "peer-lost", "d")]
     world.parties["b"].hangs = True
-    with pytest.raises(errors.JobAborted, match="^d: A party could not be reached"):
+    with pytest.raises(errors.JobAborted, match=r"^d: A party could not be reached"):
         job.result(timeout=20)
     world.parties["b"].stopped.set()
 
