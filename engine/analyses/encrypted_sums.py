@@ -1,12 +1,13 @@
 """Sums that hospitals compute on encrypted coefficients, as everybody knows them beforehand; and the same in the clear.
 
 What is public of them is a plan: how many, at which scales, in which batches they are converted. A dry run and the oracle of the
-tests take the sums themselves from float64 (protocols/rowwise.py) and go the rest of the way as a conversion does, residues, wrap
-counts and all.
+tests take the sums themselves from float64 (protocols/rowwise.py) and go the rest of the way as a conversion does, noise,
+residues, wrap counts and all.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,10 +15,13 @@ import numpy as np
 
 from engine.analyses.base import EncryptedSums
 from engine.analyses.one_shot import GAMMA_LIMIT
+from native import sampling
 from protocols.ckks.multiparty.rows import SumsPlan
 from protocols.ckks.multiparty.unwrap import centred
+from protocols.ckks.noise import NOISE_VARIANCE
 from protocols.ckks.parameters import N32768
 from protocols.engine import Declared, Engine, Secret
+from protocols.prf import PrfStream
 from protocols.rowwise import ClearRows, Weighted
 
 PRESET = N32768
@@ -62,20 +66,32 @@ def totals_in_clear(
     mpc: Engine, sums: EncryptedSums, plan: SumsPlan, hospitals: Sequence[Mapping[str, Weighted]]
 ) -> dict[str, Secret]:
     """By name, from float64 sums of every hospital, as conversions would bring them."""
-    q = plan.preset.primes[0]
+    q, noise = plan.preset.primes[0], _Noise(plan)
     parts: dict[str, list[Secret]] = {name: [] for name in sums.counts}
     for name, which in chunks(sums.counts):
         count, room = which.stop - which.start, sums.rooms.get(name, 0)
         verbs = ClearRows(np.empty(0), plan.preset.slots)
         for weighted in hospitals:
             whole = np.zeros(2 * pairs(count))
-            whole[:count] = np.rint(np.ldexp(verbs.sums(weighted[name], which), -plan.unit_log2(room)))
+            whole[:count] = np.rint(np.ldexp(verbs.sums(weighted[name], which), -plan.unit_log2(room)) + noise.take(count))
             mpc.contribute({MASKS: np.mod(whole, q).astype(np.int64) % q})
         declared = (Declared(MASKS, (2 * pairs(count),), float(plan.hospitals * (q - 1)), frac=0),)
         masks = mpc.totals(declared)[MASKS]
         found = centred(mpc, np.zeros(2 * pairs(count), np.uint64), masks, q, plan.hospitals)
         parts[name].append(found[:count])
     return named(mpc, parts, plan, sums.rooms)
+
+
+class _Noise:
+    """What a hospital's converted sums are off by, of the deviation that ciphertexts would have; the same in every run."""
+
+    def __init__(self, plan: SumsPlan) -> None:
+        self._scale = plan.noise / math.sqrt(plan.hospitals * NOISE_VARIANCE)
+        self._stream = PrfStream(bytes(16))
+
+    def take(self, count: int) -> np.ndarray:
+        key, first = self._stream.take(sampling.small_bytes(count))
+        return self._scale * sampling.binomial42(key, first, count)
 
 
 def named(mpc: Engine, parts: Mapping[str, Sequence[Secret]], plan: SumsPlan, rooms: Mapping[str, int]) -> dict[str, Secret]:

@@ -35,7 +35,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.analyses import glm_result, leverage, newton, one_shot, people, response_sums
+from engine.analyses import glm_result, inference, leverage, newton, one_shot, people, response_sums
 from engine.analyses.base import STOPS, EncryptedSums, Opened, Output, Plan, Stage, State, Statistics, Step
 from engine.analyses.bits import any_of, negation
 from engine.analyses.clamping import clamped
@@ -61,10 +61,14 @@ SCORES = 2  # steps by the gradient alone: on the logistic benchmark's data each
 MOST_ROWS_LOG2 = 27  # beyond, the guard's sum has no room to be counted in rows
 GUARD_ROOM = 16  # the mean of the guard's squares arrives right below 2^16
 WIDE = " wide"
-APART = 1 << 40  # more than noise, and less than q
+APART = 1 << 45  # more than noise, and less than q
 WITHHELD = Output("pearson_withheld", (), "flag", frac=0)
-UNITS_LOG2 = 6  # how many of its units a converted sum is off by
-SURE_LOG2 = -26  # of a step's s'Bs, from which the last one ends at what noise allows
+DEVIATIONS = 6.0  # of noise, which stated errors cover
+SURE_LOG2 = -20  # of a step's s'Bs: the last one then ends at what noise allows
+SUM_ERROR, MOST_LLR_ERROR = 1e-4, 1e-2  # of log-likelihoods and chi-squares, relatively; of a likelihood ratio's statistic
+LIKELIHOODS = ("llf", "aic", "bic", "llr", "llr_pvalue", "prsquared", "cox_snell", "deviance")
+TOO_NOISY = "the cohort is so small a part of the hospitals' tables that their noise would show; ask with engine='replicated'"
+CORRECTIONS = 3  # outcomes as rare as 1 in 10 000 leave a thousandth of their variance's digits to the last
 NO_CHI_SQUARE = "no pearson_chi2: it is almost all about a few rows whose outcome the fit had nearly excluded"
 NOISE_LOG2 = 12  # of a sum S / N, where few of N rows are there: 2^-12
 ONE = 1 << LARGE_FRAC
@@ -175,14 +179,18 @@ class EncryptedFit:
         return {**newton.local_sums(self.model, self.family, z, y), **found}
 
     def row_wise(self, rows: Rows, state: State, verbs: RowWise, least_rows: int = 1) -> dict[str, Weighted]:
-        """What a hospital adds up at the encrypted coefficients: as many blocks as `least_rows` ask for, however few it has."""
+        """What a hospital adds up at the encrypted coefficients, over whole blocks, as many as `least_rows` ask for."""
         z, y = newton.read(self.model, self.family, rows)
-        blocks = [slice(i, i + verbs.block) for i in range(0, max(len(z), least_rows, 1), verbs.block)]
+        blocks = range(0, max(len(z), least_rows, 1), verbs.block)
         sums, squares = self.stage(state).encrypted, self._series.squares
         assert sums is not None
-        parts = [z[block].T for block in blocks]
-        factors = [self._factors(verbs, part, sums.counts) for part in parts]
-        columns = self._columns(parts, [y[None, block] for block in blocks])
+        padded = np.zeros((len(blocks), self.model.size + 2, verbs.block))  # columns, y, and 1 for a row that is there
+        for part, start in zip(padded, blocks, strict=True):
+            rows_here = slice(start, start + verbs.block)
+            count = len(y[rows_here])
+            part[:-2, :count], part[-2, :count], part[-1, :count] = z[rows_here].T, y[rows_here], 1.0
+        factors = [self._factors(verbs, part[:-2], sums.counts) for part in padded]
+        columns = self._columns(padded)
         bare = {name: name.removesuffix(WIDE) for name in sums.counts}
         return {
             name: Weighted([each[bare[name]] for each in factors], columns[bare[name]], count, bare[name] in squares)
@@ -203,21 +211,18 @@ class EncryptedFit:
             found.setdefault("cumulant", found["mean"])
         return {name: verbs.kept(factor) for name, factor in found.items()}
 
-    def _columns(self, parts: list[np.ndarray], responses: list[np.ndarray]) -> dict[str, Callable[[int, slice], np.ndarray]]:
-        """What such a factor is multiplied by."""
+    def _columns(self, parts: np.ndarray) -> dict[str, Callable[[int, slice], np.ndarray]]:
+        """What such a factor is multiplied by; 0 in places without a row."""
         left, right = Symmetric(self.model.size).rows_columns
         unit_log2 = self._series.square_log2
-
-        def ones(b: int, which: slice) -> np.ndarray:
-            return np.ones((1, parts[b].shape[1]))
 
         return {
             "mean": lambda b, which: parts[b][which],
             "weight": lambda b, which: np.asarray(parts[b][left[which]] * parts[b][right[which]]),
-            "cumulant": ones,
-            "guard": ones,
-            "rise": lambda b, which: 1 - responses[b],
-            "fall": lambda b, which: np.ldexp(responses[b] ** 2, -unit_log2),
+            "cumulant": lambda b, which: parts[b][-1:],
+            "guard": lambda b, which: parts[b][-1:],
+            "rise": lambda b, which: parts[b][-1:] - parts[b][-2:-1],
+            "fall": lambda b, which: np.ldexp(parts[b][-2:-1] ** 2, -unit_log2),
         }
 
     # -- JOINT ----------------------------------------------------------------------------------------------------------
@@ -335,6 +340,7 @@ class EncryptedFit:
         model, d = self.model, self.model.size
         absent = model.absent_columns_of_all(mpc, held.start.absent)
         X, singular = inverse_of(mpc, improve(mpc, at.coupled, POLISH), at.hessian, absent)
+        X = self._without_epsilon(mpc, held, X, at.hessian)
         step = newton.in_units_of_gamma(mpc, self.family, mpc.matmul(X, at.gradient, frac=LARGE_FRAC))
         budget = newton.budget(mpc, held.start.power, model.rows_log2, newton.RUNS_AWAY_LOG2)
         short = budget - newton.size(mpc, held.start.gram, step)
@@ -345,16 +351,19 @@ class EncryptedFit:
             "fit": self._likelihood(mpc, held, at, gamma - mpc.rescale_up(at.gamma, LARGE_FRAC)),
             **self._chi_square(mpc, held, at),
             **held.told,
-            **model.model_spread(mpc, self._without_epsilon(mpc, held, X)),
+            **model.model_spread(mpc, X),
         }
         if held.start.absent is not None:
             outputs["absent"] = held.start.absent
         return Step({"separated": any_of(mpc, [singular, outside, far])}, outputs=outputs)
 
-    def _without_epsilon(self, mpc: Engine, held: Held, X: Secret) -> Secret:
-        """(H + epsilon B)^-1 corrected to first order."""
-        moved = mpc.matmul(self._epsilon(mpc, held.start), X, frac=LARGE_FRAC)
-        return mpc.bounded(X + mpc.matmul(X, moved, frac=LARGE_FRAC), X.bound, "the inverse of a slightly smaller matrix")
+    def _without_epsilon(self, mpc: Engine, held: Held, X: Secret, with_epsilon: Secret) -> Secret:
+        """H^-1 from X = (H + epsilon B)^-1 by Newton-Schulz, X <- X (2 - H X): what epsilon changed is squared each time."""
+        H, bound = with_epsilon - self._epsilon(mpc, held.start), X.bound
+        for _ in range(CORRECTIONS):
+            product = mpc.matmul(H, X, frac=LARGE_FRAC)
+            X = mpc.bounded(mpc.shift_left(X, 1) - mpc.matmul(X, product, frac=LARGE_FRAC), bound, "of a slightly smaller matrix")
+        return X
 
     def _likelihood(self, mpc: Engine, held: Held, at: Evaluation, step: Secret) -> Secret:
         """sum (y eta - b(eta)) / N at gamma + step, to second order."""
@@ -408,16 +417,46 @@ class EncryptedFit:
         return State("sums", state.iteration + 1, hidden=hidden)
 
     def result(self, opened: Opened) -> GLMResult:
+        """Raises NotEstimable where noise would show in the digits of a report."""
         withheld = bool(opened.values.get(WITHHELD.name, False))
-        found = glm_result.make(self.model, self.family, opened, self._error(opened), (NO_CHI_SQUARE,) if withheld else ())
+        approximation, warned = self._approximation(opened), (NO_CHI_SQUARE,) if withheld else ()
+
+        def noise(unit: float) -> inference.Noise:
+            return self._noise(opened, unit, approximation)
+
+        found = glm_result.make(self.model, self.family, opened, approximation[0], warned, noise)
         before = 2 + 2 * self._scores()  # the start and the end, and what has no Hessian
         found = replace(found, iterations=(opened.stages - before) // 2)
-        return replace(found, pearson_chi2=float("nan")) if withheld else found
+        return self._quiet(replace(found, pearson_chi2=float("nan")) if withheld else found)
 
-    def _error(self, opened: Opened) -> float:
-        """In standard errors, at most: a mean's series, ciphertexts, and the unit in which sums are converted."""
-        n, family = opened.n, self.family
-        deviation = np.sqrt(family.variance(float(opened.values[family.total]) / n))
-        unit_log2 = plan_of(self._sums(), self.model.rows_log2, len(self.model.limits.bands)).unit_log2()
-        converted_sum = 2.0 ** (unit_log2 + UNITS_LOG2 + family.residual_log2)
-        return float((self._series.error * np.sqrt(n) + self._series.noise + converted_sum / np.sqrt(n)) / deviation)
+    def _approximation(self, opened: Opened) -> tuple[float, float]:
+        """Of coefficients in standard errors, and of these relatively, at worst: series, and the noise of each row's mean."""
+        variance = self.family.variance(float(opened.values[self.family.total]) / opened.n)
+        means = (self._series.error * np.sqrt(opened.n) + self._series.noise) / np.sqrt(variance)
+        return float(means), self._series.error / variance / 2
+
+    def _noise(self, opened: Opened, unit: float, approximation: tuple[float, float]) -> inference.Noise:
+        """Of the converted sums that a step is solved with."""
+        weight_log2 = self.family.weight_log2 - self._series.weight_unit_log2
+        sums, entries = (DEVIATIONS * np.ldexp(self._unit(), log2) for log2 in (self.family.residual_log2, weight_log2))
+        return inference.noise(self.model, opened, unit, float(sums), float(entries), approximation)
+
+    def _unit(self, room_log2: int = 0) -> float:
+        """The deviation of a converted sum over rows."""
+        plan = plan_of(self._sums(), self.model.rows_log2, len(self.model.limits.bands))
+        return float(np.ldexp(plan.noise, plan.unit_log2(room_log2)))
+
+    def _quiet(self, found: GLMResult) -> GLMResult:
+        """Without the sums whose noise shows in their first four digits."""
+        series, noisy = self._series, list[str]()
+        squares = np.sqrt(len(series.squares)) * np.ldexp(self._unit(series.room_log2), series.square_log2)
+        cumulant = DEVIATIONS * np.ldexp(self._unit(), series.cumulant_log2)
+        chi_square = DEVIATIONS * squares + series.counts * cumulant
+        if chi_square > SUM_ERROR * abs(found.pearson_chi2):
+            noisy.append("pearson_chi2")
+        if cumulant > SUM_ERROR * abs(found.llf) or 2 * cumulant > max(SUM_ERROR * abs(found.llr), MOST_LLR_ERROR):
+            noisy += LIKELIHOODS
+        if not noisy:
+            return found
+        without: dict[str, Any] = dict.fromkeys(noisy, float("nan"))
+        return replace(found, **without, warnings=(*found.warnings, f"no {', '.join(noisy)}: {TOO_NOISY}"))

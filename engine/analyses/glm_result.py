@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,15 @@ def outputs(model: Model, family: Family, *more: Output) -> tuple[Output, ...]:
 
 
 def make(
-    model: Model, family: Family, opened: Opened, error_bound: float | None = None, warnings: tuple[str, ...] = ()
+    model: Model,
+    family: Family,
+    opened: Opened,
+    error_bound: float = 0.0,
+    warnings: tuple[str, ...] = (),
+    noise: Callable[[float], inference.Noise] | None = None,
 ) -> GLMResult:
-    """`error_bound`: of the coefficients, in standard errors, where something else than the solve's arithmetic rules it."""
+    """`error_bound`: of the coefficients, in standard errors, beside what the solve's arithmetic makes; `noise`: what it makes,
+    from the unit in which the inverse counts. Raises NotEstimable where that is too much."""
     values, n = opened.values, int(opened.values["n"])
     total = 2.0**model.rows_log2
     rows = total / factor(n, model.rows_log2)  # N / P
@@ -49,9 +56,10 @@ def make(
     table = inference.table(model, opened, values["gamma"], unit, None)
     middle_error = 0.0 if model.vcov == "model" else inference.UNIT
     trust = inference.trust(model, opened, values["gamma"], unit, middle_error, tolerance=TOLERANCE)
+    noisy = inference.Noise(0.0, 0.0) if noise is None else noise(unit)
     withheld = (SUMS_WITHHELD,) if values.get("sums_withheld") else ()
-    warned = (*inference.warnings(model, opened, table["dropped"]), *trust.warnings(), *withheld, *warnings)
-    bound = trust.coefficients if error_bound is None else error_bound + trust.coefficients
+    warned = (*inference.warnings(model, opened, table["dropped"]), *trust.warnings(), *noisy.warnings(), *withheld, *warnings)
+    bound = trust.coefficients + noisy.coefficients + error_bound
     common = {
         **inference.common(opened, warned, error_bound=bound),
         **table,

@@ -20,6 +20,11 @@ MOST_CONDITION = 1000.0
 CELL = 10  # people: the floor of a table cell where a charter states no other
 ROBUST_TOLERANCE = 1e-5
 NARROW = "The columns are nearly collinear, or one is far narrower than its bounds in the data dictionary"
+NOISY = (
+    "The outcome is rarer, the cohort a smaller part of the hospitals' tables, or a column narrower beside its declared bounds,"
+)
+QUIETER = "Ask for tighter bounds, or with engine='replicated'."
+MOST_NOISE = 1e-2
 ADVICE = "Leave a column out, or ask for tighter bounds."
 
 
@@ -115,6 +120,39 @@ class Trust:
         if self.condition is not None and self.condition > MOST_CONDITION:
             return (f"{NARROW}{known}: coefficients depend much on a few people's values. {ADVICE}",)
         return ()
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How far noise in the sums that were solved with can have moved the results: coefficients in standard errors, and standard
+    errors relatively. `approximation`: of both, by how much more they may be off at worst."""
+
+    coefficients: float
+    standard_errors: float
+    approximation: tuple[float, float] = (0.0, 0.0)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Raises NotEstimable where the digits that a report shows would be noise."""
+        if max(self.coefficients, self.standard_errors) > MOST_NOISE:
+            raise NotEstimable(f"{NOISY} than this engine holds apart from its noise. {QUIETER}")
+        coefficients, errors = self.coefficients + self.approximation[0], self.standard_errors + self.approximation[1]
+        if max(coefficients, errors) > MOST_NOISE / 10:
+            moved = f"coefficients may be off by up to {coefficients:.0e} standard errors, standard errors by {errors:.0e}"
+            return (f"{NOISY} than usual: {moved}. {QUIETER}",)
+        return ()
+
+
+def noise(
+    model: Model, opened: Opened, unit: float, sums: float, entries: float, approximation: tuple[float, float] = (0.0, 0.0)
+) -> Noise:
+    """From bounds of the noise in the entries of the score, in the response's unit, and in those of the information matrix I.
+
+    A score that is off by e moves coefficients by sqrt(e' I^-1 e) standard errors at most; independent errors within s, by about
+    s sqrt(trace I^-1). A symmetric D in I moves a variance by v'Dv / |v|^2 |v|^2 with |v|^2 <= trace I^-1, sqrt(2) of an entry's
+    deviation for each; a standard error by half of that. `unit`: X = I^-1 counts in it.
+    """
+    trace = _inverse(model, opened.values)[1] * unit
+    return Noise(sums * float(np.sqrt(trace)), entries * trace / float(np.sqrt(2)), approximation)
 
 
 def trust(

@@ -131,4 +131,18 @@ GUARDS = [
         "0.0 if False else",
         "tests/engine/analyses/test_encrypted_rooms.py::test_no_allowed_question_runs_out_of_levels",
     ),
+    Mutation(
+        "answers-that-would-be-noise",
+        "engine/analyses/inference.py",
+        "if max(self.coefficients, self.standard_errors) > MOST_NOISE:",
+        "if False:",
+        "tests/engine/analyses/test_encrypted.py::test_an_answer_that_would_be_noise_is_none",
+    ),
+    Mutation(
+        "standard-errors-without-epsilon",
+        "engine/analyses/glm_encrypted.py",
+        "        X = self._without_epsilon(mpc, held, X, at.hessian)\n",
+        "",
+        "tests/engine/analyses/test_encrypted.py::test_standard_errors_of_rare_outcomes",
+    ),
 ]

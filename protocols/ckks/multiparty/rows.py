@@ -22,7 +22,7 @@ from protocols.ckks.arithmetic import add_constant, drop_to, negate, rescaled, s
 from protocols.ckks.ciphertext import Ciphertext
 from protocols.ckks.encoder import encode
 from protocols.ckks.multiparty.keys import JointKeys
-from protocols.ckks.noise import TAIL, Estimate
+from protocols.ckks.noise import TAIL, Estimate, rounding
 from protocols.ckks.parameters import Preset
 from protocols.ckks.polynomial import evaluate_many
 from protocols.ckks.products import multiply
@@ -58,6 +58,12 @@ class SumsPlan:
     def unit_log2(self, room_log2: int = 0) -> int:
         """A sum over rows is what is converted times 2^unit_log2."""
         return self.preset.slots.bit_length() - 1 - self.scale_bits(room_log2)
+
+    @property
+    def noise(self) -> float:
+        """The deviation of what is converted, in its units: every hospital's sum was rescaled and has an encryption of zero."""
+        degree = self.preset.degree
+        return math.sqrt(2 * self.hospitals / degree) * rounding(degree, 1.0, self.hospitals)
 
     def frac(self, room_log2: int = 0) -> int:
         """Fractional bits at which what is converted is the mean S / 2^rows_log2."""

@@ -126,15 +126,56 @@ def test_predictors_a_little_beyond_the_interval_end_the_fit() -> None:
     assert str(caught.value) == STOPS["interval"]
 
 
-@pytest.mark.parametrize("rows", [150, 1000])
-def test_a_small_cohort_in_a_large_study_converges_within_its_noise(rows: int) -> None:
-    """Sums arrive divided by 2^26 rows: steps end at their noise, far above what is asked of the first ones."""
+def errors(found: Any, truth: Any) -> tuple[float, float]:
+    """Of coefficients in standard errors, and of these relatively."""
+    params, bse = (each.rename({"Intercept": "const"})[truth.params.index] for each in (found.params, found.bse))
+    return largest((params - truth.params) / truth.bse), largest(bse / truth.bse - 1)
+
+
+@pytest.mark.parametrize(("analysis", "rows", "rows_log2"), [("logit", 150, 22), ("logit", 1000, 26), ("poisson", 1000, 20)])
+def test_a_small_cohort_in_a_large_study_is_as_far_off_as_it_says(analysis: str, rows: int, rows_log2: int) -> None:
+    """Sums arrive divided by 2^rows_log2 with the noise of ciphertexts on them: steps end at their noise."""
     frame = made(rows, slope=0.8)
-    found, truth = fit(frame, "poisson", "k ~ x + z", rows_log2=26), reference(frame, "poisson")
-    assert found.iterations >= 3
-    errors = (found.params.rename({"Intercept": "const"})[truth.params.index] - truth.params) / truth.bse
-    assert largest(errors) < 1e-3
-    assert largest(errors) < found.error_bound < 2e-2
+    found, truth = (
+        fit(frame, analysis, f"{'y' if analysis == 'logit' else 'k'} ~ x + z", rows_log2=rows_log2),
+        reference(frame, analysis),
+    )
+    coefficients, standard_errors = errors(found, truth)
+    assert 1e-6 < coefficients < found.error_bound < 1e-2
+    assert standard_errors < 1e-3
+    assert "llf" not in " ".join(found.warnings) or math.isnan(found.llf)
+    assert any("noise would show" in each for each in found.warnings)
+    assert math.isnan(found.pearson_chi2)
+
+
+def test_an_answer_that_would_be_noise_is_none() -> None:
+    frame = made(150, slope=0.8)
+    with pytest.raises(NotEstimable, match="replicated"):
+        fit(frame, "poisson", "k ~ x + z", rows_log2=26)
+    wide = {"columns": {**DICTIONARY["columns"], "x": {"type": "number", "bounds": [-3000, 3000]}}}
+    with pytest.raises(NotEstimable, match="replicated"):
+        ask(split(frame), wide, "logit", formula="y ~ x + z", engine="ckks", rows_log2=20)
+
+
+def test_a_column_narrower_than_its_bounds_is_as_far_off_as_it_says() -> None:
+    frame = made(600, slope=0.8)
+    wide = {"columns": {**DICTIONARY["columns"], "x": {"type": "number", "bounds": [-200, 200]}}}
+    found = ask(split(frame), wide, "logit", formula="y ~ x + z", engine="ckks", rows_log2=18)
+    coefficients, standard_errors = errors(found, reference(frame))
+    assert 1e-5 < coefficients < found.error_bound < 1e-2
+    assert standard_errors < 1e-3
+
+
+@pytest.mark.parametrize(("rows", "intercept", "events"), [(20_000, -4.0, 600), (100_000, -7.0, 150)])
+def test_standard_errors_of_rare_outcomes(rows: int, intercept: float, events: int) -> None:
+    """Weights are as small as the little that is added to the Hessian, and that is taken out again."""
+    frame = made(rows, slope=0.3, intercept=intercept)
+    assert 50 < frame["y"].sum() < events
+    found, truth = fit(frame, rows_log2=18), reference(frame)
+    coefficients, standard_errors = errors(found, truth)
+    assert coefficients < found.error_bound
+    assert standard_errors < 5e-4
+    assert found.error_bound < 2e-3 or any("may be off by up to" in each for each in found.warnings)
 
 
 @pytest.mark.parametrize("columns", [3, 52])

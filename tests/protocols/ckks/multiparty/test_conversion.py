@@ -20,6 +20,7 @@ from protocols.ckks.keys import PublicKey, noise_polynomial
 from protocols.ckks.multiparty import conversion
 from protocols.ckks.multiparty.conversion import ShareBook, elements, spread, to_ciphertext, to_shares
 from protocols.ckks.multiparty.keys import JointKeys, joint_keys
+from protocols.ckks.multiparty.rows import SumsPlan
 from protocols.ckks.parameters import N8192
 from protocols.engine import LARGE, Secret
 from protocols.errors import KeyMismatch, LevelExhausted, MisuseError, PeerMisbehaved, ScaleMismatch, SecurityBudgetExceeded
@@ -144,6 +145,22 @@ def test_shared_numbers_arrive_encrypted_and_spread_over_the_slots() -> None:
 
 
 # ---- attacks ---------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_converted_is_as_noisy_as_stated() -> None:
+    """A multiple of zero, rescaled, and an encryption of zero from every hospital: what arrives is noise."""
+
+    def zeros(session: Session, keys: JointKeys) -> list[Ciphertext]:
+        randomness = PrfStream(session.entropy(16))
+        small = vectors(session.me, 1)[0] / 100  # what the encryption of zero is off by, less than the rounding
+        plain = encode(CONTEXT, small, level=1, scale=SCALE * CONTEXT.preset.primes[1] / CONTEXT.preset.scale)
+        zero = encode(CONTEXT, np.zeros(CONTEXT.slots), 1.0, level=1)
+        found = [rescale(multiply_plain(encrypt(zero, keys.public, randomness), plain)) for _ in range(64)]
+        return [replace(each, scale=SCALE) for each in found]
+
+    values = convert(zeros, 64, "complex").values.astype(float)
+    stated = SumsPlan(CONTEXT.preset, 1, 12, len(HOSPITALS)).noise
+    assert 0.8 < np.sqrt(np.mean(values**2)) / stated < 1.25
 
 
 def columns_times(session: Session, keys: JointKeys) -> list[Ciphertext]:
