@@ -15,9 +15,10 @@ it decides on shares whether the job ends with `interval`, before any of them is
 this sum overflows to a residue that happens to lie between 0 and n, a chance of 2^-20 at most, given 2^GUARD_ROOM of room.
 
 Noise. A weight is off by up to 10^-5 of its bound, so H is not quite at least 0; epsilon B is added for the inverse, whose range
-is provable then (solve.py), and its effect is taken out again to first order: X + X (epsilon B) X. Since the premise rests on
-ciphertexts all the same, no mask relies on the bound of anything that follows from a converted sum (`proven` in
-protocols/engine.py): such numbers are truncated and lifted in the form that leaks nothing, whatever they are.
+is provable then (solve.py), and its effect is taken out again by Newton-Schulz steps with H itself. What conversions add is in
+the stated errors, and an answer that would be noise is none (inference.Noise). Since the premise rests on ciphertexts all the
+same, no mask relies on the bound of anything that follows from a converted sum (`proven` in protocols/engine.py): such numbers
+are truncated and lifted in the form that leaks nothing, whatever they are.
 
 Rounds: the conversions' (protocols/ckks/multiparty/conversion.py) and those of the inverses; `plan_ranges` counts them all.
 Source: as glm_hidden.py; the encrypted part: Mouchet et al., eprint 2020/304.
