@@ -178,11 +178,13 @@ STOPS = {
     "separated": "The fit does not converge: the outcome is perfectly (or almost) predicted by the columns. Leave a column out "
     "or merge levels. Counts that are on average a thousandth of the bound that the data dictionary gives them, or less, are too "
     "small for fits in `result` mode: tighten the bound, or ask with disclosure=\"steps\". With engine='ckks', cohorts that are "
-    "a thousandth of the hospitals' tables or less can end like this as well: ask with engine='replicated'.",
+    "a thousandth of the hospitals' tables or less, and columns a hundred times narrower than their bounds, can end like this as "
+    "well: ask with engine='replicated'.",
     "beyond": "The fitted means of some rows lie far beyond the largest response that the data dictionary allows, where they are "
     "not computed. Widen the response's bounds in the dictionary, or leave a column out.",
     "interval": "Some linear predictors lie beyond the interval on which this engine computes means. Leave out a column that "
-    "nearly predicts the outcome, or ask with engine='replicated', which has no such limit.",
+    "nearly predicts the outcome, tighten bounds far wider than a column's values, or ask with engine='replicated', which has no "
+    "such limit.",
     "inconsistent": "A hospital's rows do not agree with its sums: its data changed while they were read, or its software is at "
     "fault. Ask again.",
 }
