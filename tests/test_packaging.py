@@ -14,7 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from engine.cli.main import app
 from engine.party.server import DRAIN_SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +64,51 @@ def test_the_container_copies_what_there_is_and_runs_as_nobody_special():
     assert {pattern.rstrip("*") for pattern in packages} <= set(copied)
     assert re.search(r"^USER (?!0)\d+", text, re.M)
     assert text.rstrip().endswith('ENTRYPOINT ["unseen", "party", "serve"]')
+
+
+def container() -> dict[str, list[str]]:
+    """The instructions of the container file, and `#` for the comment at its top."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / "packaging" / "Containerfile").read_text().replace("\\\n", " ").splitlines():
+        word, _, rest = line.partition(" ")
+        found.setdefault(word, []).append(rest)
+    return found
+
+
+def test_what_the_container_runs_and_reads_is_there():
+    """The commands that it starts, and that its comment names, are commands; the folder that it copies is the one it made."""
+    instructions = container()
+    (entry,) = instructions["ENTRYPOINT"]
+    named = re.findall(r"(?:podman exec CONTAINER )(unseen .*)$", "\n".join(instructions["#"]), re.M)
+    assert named
+    for command in [json.loads(entry), *(line.split() for line in named)]:
+        found = CliRunner().invoke(app, [*command[1:], "--help"])
+        assert (command[0], found.exit_code) == ("unseen", 0), command
+    assert "unseen" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    settings = dict(word.split("=", 1) for line in instructions["ENV"] for word in line.split())
+    (made,) = re.findall(r"-m venv (\S+)", " ".join(instructions["RUN"]))
+    (copied,) = [line.split()[1:] for line in instructions["COPY"] if line.startswith("--from=build")]
+    assert copied == [made, made]
+    assert settings["PATH"].split(":")[0] == f"{made}/bin"
+    variables = {param.envvar for param in get_command(app).commands["party"].commands["serve"].params}
+    assert variables & settings.keys() == {"UNSEEN_PARTY"}
+    assert Path(settings["UNSEEN_PARTY"]).parent == Path(*instructions["WORKDIR"])
+
+
+def test_the_container_is_given_what_a_party_needs():
+    instructions = container()
+    call = " ".join(line for line in instructions["#"])
+    (port,) = instructions["EXPOSE"]
+    assert f"--publish {port}:{port}" in call
+    assert f"0.0.0.0:{port}" in (ROOT / "examples" / "hospital.toml").read_text()
+    assert int(re.search(r"--stop-timeout (\d+)", call)[1]) > DRAIN_SECONDS
+    assert [
+        option for option in ("--ulimit core=0", "--cap-drop all", "--read-only", "--memory-swappiness 0") if option not in call
+    ] == []
+    bases = {line.split()[0] for line in instructions["FROM"]}
+    (tag,) = {re.search(r"python:(\d+)\.(\d+)-", base).groups() for base in bases}
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert tuple(map(int, tag)) >= tuple(map(int, wanted.removeprefix(">=").split(".")))
 
 
 def test_a_party_is_installed_with_the_same_extras_everywhere():
