@@ -29,6 +29,9 @@ DICTIONARY = {
         "weight": {"type": "number", "bounds": [30, 250]},  # some missing, some out of bounds
         "far": {"type": "number", "bounds": [0, 1000]},  # at most 1, but for one person
         "close": {"type": "number", "bounds": [-1, 51]},  # dose, but for a ten-millionth
+        "near": {"type": "number", "bounds": [-1, 51]},  # dose, but for a thousandth
+        "huge": {"type": "number", "bounds": [0, 5e14]},  # 1e13 times dose, and noise
+        "tiny": {"type": "number", "bounds": [0, 1e-12]},
         "adult": {"type": "category", "from": "age", "cuts": [50], "levels": ["young", "old"]},
         "senior": {"type": "category", "from": "age", "cuts": [51], "levels": ["young", "old"]},
         **{name: {"type": "number", "bounds": [0, 1]} for name in MANY},
@@ -37,7 +40,7 @@ DICTIONARY = {
 
 
 def frame(seed: int) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
+    rng, noise = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     age = np.concatenate([[49, 50], rng.integers(18, 90, ROWS - 2)])
     dose = np.round(rng.uniform(0, 50, ROWS), 3)
     weight = np.round(rng.normal(75, 12, ROWS), 1).astype(object)
@@ -56,6 +59,9 @@ def frame(seed: int) -> pd.DataFrame:
             "weight": weight,
             "far": np.where((np.arange(ROWS) == 60) & (seed == 1), 900.0, np.round(rng.uniform(0, 1, ROWS), 3)),
             "close": dose + 1e-7 * rng.uniform(-1, 1, ROWS),
+            "near": dose + 1e-3 * noise.uniform(-1, 1, ROWS),
+            "huge": 1e13 * np.clip(dose + noise.uniform(-5, 5, ROWS), 0, 50),
+            "tiny": 1e-12 * noise.uniform(0, 1, ROWS),
             **{name: np.round(rng.uniform(0, 1, ROWS), 3) for name in MANY},
         }
     )
@@ -170,6 +176,25 @@ def test_a_level_that_nobody_has_is_dropped_with_a_warning(study: Any) -> None:
     fit = study.ols("age ~ arm")
     assert list(fit.params.index) == ["Intercept", "arm[T.drug]"]
     assert any("never" in warning for warning in fit.warnings)
+
+
+def test_nearly_collinear_columns_are_answered_with_a_warning(study: Any) -> None:
+    fit = study.ols("age ~ dose + near")
+    assert any(f"condition number {fit.condition_number:.1e}" in warning for warning in fit.warnings)
+    pooled = pd.concat([frame(seed) for seed in range(len(HOSPITALS))])
+    apart = (pooled.near - pooled.dose) / 1e-3  # what near has and dose lacks: a slope on it is near's own
+    design = np.column_stack([np.ones(len(pooled)), pooled.dose, apart])
+    slope = np.linalg.lstsq(design, pooled.age.to_numpy(dtype=float), rcond=None)[0][2] / 1e-3
+    assert abs(fit.params["near"] - slope) <= 1e-5 * fit.bse["near"]
+
+
+def test_columns_on_wildly_different_scales(study: Any) -> None:
+    fit = study.ols("age ~ huge + tiny")
+    pooled = pd.concat([frame(seed) for seed in range(len(HOSPITALS))])
+    design = np.column_stack([np.ones(len(pooled)), pooled.huge / 1e13, pooled.tiny / 1e-12])
+    slopes = np.linalg.lstsq(design, pooled.age.to_numpy(dtype=float), rcond=None)[0] / [1, 1e13, 1e-12]
+    assert (abs(fit.params.to_numpy() - slopes) <= 1e-6 * fit.bse.to_numpy()).all()
+    assert fit.warnings == ()
 
 
 def test_answers_that_differ_by_a_few_people_are_refused(study: Any) -> None:
