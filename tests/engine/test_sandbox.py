@@ -198,6 +198,8 @@ def test_refusals_have_their_own_errors(lung):
     _, study = lung
     with pytest.raises(unseen.RefusedByDisclosureRules):
         study.describe(["age"], where="age > 80")
+    with pytest.raises(unseen.RefusedByDisclosureRules):  # a cubic goes through the one patient of lung with ph.ecog 3
+        study.ols("time ~ `ph.ecog` + I(`ph.ecog`**2) + I(`ph.ecog`**3)")
     with pytest.raises(unseen.UnknownColumn):
         study.describe(["agee"])
     with pytest.raises(unseen.FormulaError):
