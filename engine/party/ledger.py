@@ -25,6 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.analyses.base import RowSet
+from engine.data.row_sets import RowSetDigest
+from engine.data.rows import Batch
 from protocols.errors import PeerMisbehaved
 from protocols.session import Expect, Session
 
@@ -54,6 +56,16 @@ class Comparison:
         """32 bytes that every hospital computes alike; the first half says of which job."""
         text = "\0".join([*columns, "\1", self.earlier.job, *self.earlier.columns])
         return job_tag(self.earlier.job) + hashlib.sha256(b"unseen comparison v2\0" + text.encode()).digest()[:TAG]
+
+
+def enter(batch: Batch, row_sets: Sequence[RowSet], digests: Sequence[RowSetDigest]) -> None:
+    """The batch's rows into the digest of each row set that they belong to."""
+    known = {columns: batch.known(columns) for columns in {row_set.columns for row_set in row_sets}}
+    for row_set, digest in zip(row_sets, digests, strict=True):
+        chosen = known[row_set.columns]
+        if row_set.members is not None:
+            chosen = chosen & row_set.members(batch)
+        digest.update(batch.identities[chosen], None if batch.row_identities is None else batch.row_identities[chosen])
 
 
 def job_tag(job: str) -> bytes:

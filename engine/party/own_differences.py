@@ -49,9 +49,5 @@ def digests(source: DataSource, key: bytes, question: Question) -> list[RowSetDi
     plan = question.analysis.plan
     made = [RowSetDigest(key) for _ in plan.row_sets]
     for batch in source.rows(Query(plan.columns, plan.listwise, question.where)):
-        for row_set, digest in zip(plan.row_sets, made, strict=True):
-            chosen = batch.known(row_set.columns)
-            if row_set.members is not None:
-                chosen = chosen & row_set.members(batch)
-            digest.update(batch.identities[chosen], None if batch.row_identities is None else batch.row_identities[chosen])
+        ledger.enter(batch, plan.row_sets, made)
     return made

@@ -236,14 +236,8 @@ class _Run:
 
     def _observed(self, stream: Rows, digests: Sequence[RowSetDigest]) -> Iterator[Batch]:
         """The same stream, entered into digests of the row sets on its way."""
-        column_sets = {row_set.columns for row_set in self.plan.row_sets}
         for batch in stream:
-            known = {columns: batch.known(columns) for columns in column_sets}
-            for row_set, digest in zip(self.plan.row_sets, digests, strict=True):
-                chosen = known[row_set.columns]
-                if row_set.members is not None:
-                    chosen = chosen & row_set.members(batch)
-                digest.update(batch.identities[chosen], None if batch.row_identities is None else batch.row_identities[chosen])
+            ledger.enter(batch, self.plan.row_sets, digests)
             yield batch
 
     def _differences(self, comparisons: Sequence[Comparison | None]) -> list[int]:
