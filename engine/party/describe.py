@@ -28,8 +28,10 @@ _CLASSES = {
 
 def describe_plan(plan: AnalysisPlan) -> str:
     """What is agreed to with a plan, whose questions are described one by one."""
+    purpose = " ".join(plan.purpose.split())  # on lines of its own it could look like what this program says
     return (
-        f"{plan.researcher} asks {len(plan.questions)} questions under one plan, {plan.title!r}: {plan.purpose} When all parties "
+        f"{plan.researcher} asks {len(plan.questions)} questions under one plan, {plan.title!r}: {purpose} "
+        "When all parties "
         "have agreed, the disclosure rules are asked about every question, on shares, each beside earlier answers and the "
         "questions before it; all parties learn whether one is refused, and which is the first. If none is, they are answered in "
         "this order."

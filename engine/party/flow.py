@@ -31,7 +31,7 @@ from typing import Any, Protocol
 from engine import plan as plans
 from engine.charter import Member
 from engine.errors import DataError, NotAuthorised, Paused, SignatureInvalid, SpecError
-from engine.party import notices, policy, release, sitting
+from engine.party import ledger, notices, policy, release, sitting
 from engine.party.book import Job, JobBook
 from engine.party.config import PartyConfig
 from engine.party.errors import StorageFailed, TooMany
@@ -48,6 +48,7 @@ from engine.wire.v1.party_link_pb2 import JobNotice
 from protocols.errors import PeerLost, PeerMisbehaved, ProtocolError
 
 MAX_WAITING = 256  # open jobs of one researcher
+MAX_REFUSED_PLANS = 3  # of a researcher, by the rules: what a refusal tells costs nothing, so automatic approval ends there
 MAX_EARLY = 1024  # notices of one member about jobs that have not come here yet
 OLD_STATE = frozenset({"restarted", "expired"})  # also how a job ends that was charged after the backup now in use was made
 SENDER_AT_FAULT = frozenset({"policy", "internal", "storage", "stopped", "restarted"})
@@ -96,7 +97,7 @@ class Flow:
         question = await self._compile(spec)
         if known := self.book.get(signed.job_id):  # the same bytes came twice at once
             return known
-        self._check_open()
+        self._admit(spec, 1)  # again: compiling takes a while
         job = self.book.receive(signed, spec)
         self._questions[job.id] = question
         self._decide(job, [question])
@@ -115,8 +116,9 @@ class Flow:
                 questions.append(await self._compile(spec))
         if known := self.book.get(signed.job_id):
             return known
-        self._check_open()
+        self._admit(plan, 1 + len(plan.questions))
         self._check_new(plan)
+        ledger.check_comparisons([question.analysis.plan.row_sets for question in questions])
         job = self.book.receive_plan(signed, plan)
         self._questions.update(zip(job.questions, questions, strict=True))
         self._decide(job, questions)
@@ -125,7 +127,8 @@ class Flow:
         return job
 
     def _admit(self, document: Spec | AnalysisPlan, jobs: int) -> None:
-        """Whether so many more jobs may come here now. Raises Expired, SpecError, Paused, TooMany."""
+        """Whether so many more jobs may come here now. Raises NotAuthorised, Expired, SpecError, Paused, TooMany."""
+        self.check_served(document.researcher)
         document.check_not_expired(self.book.clock())
         self._check_open()
         waiting = sum(job.researcher == document.researcher and job.state in WAITING for job in self.book.open_jobs())
@@ -241,12 +244,17 @@ class Flow:
     def _decide(self, job: Job, questions: Sequence[Question]) -> None:
         decision, refused = policy.decide_all(questions, self.config.policy)
         try:
-            if decision is Decision.APPROVE:
+            if decision is Decision.APPROVE and not (job.questions and self._probing(job.researcher)):
                 self.approve(job)
             elif decision is Decision.REFUSE:
                 self._end(job, "policy", question=refused if job.questions else 0)
         except StorageFailed:
             self._end(job, "storage")
+
+    def _probing(self, researcher: str) -> bool:
+        """Whether the rules have refused so many of this researcher's plans that the operator must see the next one."""
+        refused = sum(job.researcher == researcher and bool(job.questions) and job.code == "rules" for job in self.book)
+        return refused >= MAX_REFUSED_PLANS
 
     # -- the other parties -------------------------------------------------------------------------------------------------
 
@@ -472,7 +480,8 @@ class Flow:
             self._forget(job)
             return
         try:
-            self.approve(job)
+            if not self._refused_now(job):
+                self.approve(job)
         except StorageFailed:
             self._end(job, "storage")
 
@@ -498,10 +507,23 @@ class Flow:
             elif job.state is State.CHARGED:
                 self._charged_since[job.id] = now
                 self._tell(job, CHARGED)
-            elif job.state is State.APPROVED and not self._expire(job):
+            elif job.state is State.APPROVED and not self._expire(job) and not self._refused_now(job):
                 self._tell(job, APPROVED)
             elif job.state in (State.RECEIVED, State.VERIFIED):
                 self._reconsider(job)
+
+    def _refused_now(self, job: Job) -> bool:
+        """Whether this party's policy has become stricter than when it agreed; if so, the job has ended."""
+        if self.config.policy.steps and self.config.policy.share_rows:
+            return False
+        try:
+            decision, refused = policy.decide_all(self.questions(job), self.config.policy)
+        except SpecError as error:
+            self._end(job, _code(error))
+            return True
+        if decision is Decision.REFUSE:
+            self._end(job, "policy", question=refused if job.questions else 0)
+        return job.ended
 
     def _reconsider(self, job: Job) -> None:
         """A job that was waiting for this party when it stopped."""

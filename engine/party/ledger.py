@@ -27,6 +27,7 @@ import numpy as np
 from engine.analyses.base import RowSet
 from engine.data.row_sets import RowSetDigest
 from engine.data.rows import Batch
+from engine.errors import SpecError
 from protocols.errors import PeerMisbehaved
 from protocols.session import Expect, Session
 
@@ -56,6 +57,18 @@ class Comparison:
         """32 bytes that every hospital computes alike; the first half says of which job."""
         text = "\0".join([*columns, "\1", self.earlier.job, *self.earlier.columns])
         return job_tag(self.earlier.job) + hashlib.sha256(b"unseen comparison v2\0" + text.encode()).digest()[:TAG]
+
+
+def check_comparisons(row_sets: Sequence[Sequence[RowSet]]) -> None:
+    """Whether each question of a plan can be compared with those before it. Raises SpecError naming the first that cannot."""
+    before = 0
+    for number, own in enumerate(row_sets, 1):
+        if before * len(own) > MAX_COMPARISONS:
+            raise SpecError(
+                f"question {number} of the plan describes {len(own)} groups, those before it {before}: too many to compare with "
+                "each other; split the plan"
+            )
+        before += len(own)
 
 
 def enter(batch: Batch, row_sets: Sequence[RowSet], digests: Sequence[RowSetDigest]) -> None:

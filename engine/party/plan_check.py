@@ -3,8 +3,9 @@
 One session for the plan. For each question, in the plan's order, the hospitals read the rows that it would read and contribute
 the gate's own counts, and nothing of its statistics; every rule of gate.py is asked on shares. In the differencing rule the row
 sets of the plan's earlier questions stand beside those of earlier answers. One bit opens for each question, and with the first
-one that is refused the session ends: what is told is which question that is, as it would be if the questions were asked one
-after another.
+one that is refused the session ends: what is told is which question that is. Unlike questions that are asked one after another,
+those before it leave nothing behind to compare with, so a plan that is sure to be refused asks the rules for nothing: flow.py
+puts the plans of a researcher whom the rules have refused several before the operator, whatever is approved automatically.
 
 Adversary: the engine's. Leaks: the position of the first refused question, or that there is none. Rounds: the ledger's, the
 gate's, and one, for each question. What the gate would release beside an answer is made into shares, which stay where they are

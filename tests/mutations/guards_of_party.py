@@ -268,4 +268,18 @@ GUARDS = [
         "",
         f"{PLANS}::test_receipts_name_the_plan_and_so_does_the_journal",
     ),
+    Mutation(
+        "revoked-while-a-question-is-read",
+        "engine/party/flow.py",
+        "        self.check_served(document.researcher)\n",
+        "",
+        "tests/engine/party/test_plan_abuse.py::test_whoever_is_revoked_while_a_plan_is_read_is_not_served",
+    ),
+    Mutation(
+        "stricter-than-when-it-agreed",
+        "engine/party/flow.py",
+        "and not self._expire(job) and not self._refused_now(job):",
+        "and not self._expire(job):",
+        "tests/engine/party/test_plan_abuse.py::test_a_party_that_has_become_stricter_does_not_run_what_it_agreed_to",
+    ),
 ]
