@@ -115,10 +115,11 @@ def _encrypted(
     plan, found = plan_of(stage.encrypted, analysis.plan.rows_log2, len(sources)), []
     numbers = analysis.encrypts(state)
     verbs = ClearRows(reals(native.to_ints(numbers.data.value), numbers.frac), plan.preset.slots)
-    for source in sources:
-        stream = source.rows(Query(analysis.plan.columns, analysis.plan.listwise, where))
-        found.append(analysis.row_wise(stream, state, verbs))
-    return totals_in_clear(mpc, stage.encrypted, plan, found)
+    with np.errstate(over="ignore", invalid="ignore"):  # predictors far beyond the interval: the job ends, and says so
+        for source in sources:
+            stream = source.rows(Query(analysis.plan.columns, analysis.plan.listwise, where))
+            found.append(analysis.row_wise(stream, state, verbs))
+        return totals_in_clear(mpc, stage.encrypted, plan, found)
 
 
 def _contributed(

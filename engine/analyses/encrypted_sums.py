@@ -74,6 +74,7 @@ def totals_in_clear(
         for weighted in hospitals:
             whole = np.zeros(2 * pairs(count))
             whole[:count] = np.rint(np.ldexp(verbs.sums(weighted[name], which), -plan.unit_log2(room)) + noise.take(count))
+            whole = np.nan_to_num(whole, nan=q // 2)  # what overflows here is some residue there
             mpc.contribute({MASKS: np.mod(whole, q).astype(np.int64) % q})
         declared = (Declared(MASKS, (2 * pairs(count),), float(plan.hospitals * (q - 1)), frac=0),)
         masks = mpc.totals(declared)[MASKS]
