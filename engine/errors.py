@@ -18,6 +18,7 @@ UnseenError
 |   |-- DictionaryError
 |   `-- CharterError
 |-- DataError                                a hospital's own data cannot be read or do not fit (told to that hospital only)
+|   `-- DataChanged                          somebody wrote to them while they were being read
 |-- SignatureInvalid                         a signature does not verify over the exact bytes
 |-- NotAuthorised                            not a member, or not a member who may do this
 |-- Expired                                  the spec's time is over
@@ -30,6 +31,7 @@ UnseenError
 |-- JobAborted                               a party was lost or failed; nothing was released; ask again
 |-- Unreachable                              a party does not answer
 |   `-- RelayError                           the relay before it does not answer, or cannot lead there (engine/relay/words.py)
+|-- OtherVersion                             a party speaks another version of the protocol: nothing starts
 |-- ResultTimeout                            no result yet; the job goes on
 |-- ReceiptInvalid                           the receipts of the parties do not verify or do not agree
 `-- of one daemon: IllegalTransition, StorageFailed, JournalCorrupt, AuditCorrupt, TooMany   (engine/party/errors.py)
@@ -78,6 +80,10 @@ class CharterError(ConfigError):
 
 class DataError(UnseenError):
     """A hospital's own data cannot be read or do not fit the dictionary. Told to that hospital only."""
+
+
+class DataChanged(DataError):
+    """Somebody wrote to a hospital's own data while they were being read. Its log knows an error by its class alone."""
 
 
 class SignatureInvalid(UnseenError):
@@ -129,6 +135,10 @@ class JobAborted(UnseenError):
 
 class Unreachable(UnseenError):
     """A party does not answer at its address."""
+
+
+class OtherVersion(UnseenError):
+    """A party speaks another version of the protocol than this program: agree on one version of unseen."""
 
 
 class ResultTimeout(UnseenError, TimeoutError):

@@ -30,6 +30,7 @@ NAMES = [
     "NotAuthorised",
     "NotEstimable",
     "OLSResult",
+    "OtherVersion",
     "Paused",
     "Plan",
     "PlanRefused",

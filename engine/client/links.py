@@ -14,6 +14,8 @@ from engine import errors
 from engine.client.config import ResearcherConfig
 from engine.relay.doors import ThreadedDoors
 from engine.transport import credentials
+from engine.transport.codes import PROTOCOL_VERSION
+from engine.wire.v1 import jobs_pb2 as wire
 from engine.wire.v1.jobs_pb2_grpc import JobsStub
 from native.errors import UnseenError
 
@@ -52,6 +54,19 @@ class Links:
         options = [*credentials.channel_options(pinned), ("grpc.enable_http_proxy", 0)]
         return grpc.secure_channel(self._doors.target(member, self._config.addresses[member]), own, options=options)
 
+    def greet(self, members: Sequence[str]) -> None:
+        """Returns when all members have said that they serve this charter and speak this program's version of the protocol.
+
+        Parties that differ in these have no links with each other: what was asked would wait until it expires. Raises
+        CharterError, OtherVersion, Unreachable, each naming the member.
+        """
+        self.everyone(members, self.greeting)
+
+    def greeting(self, member: str, jobs: JobsStub) -> None:
+        """`greet` for one member, as a call for `one`."""
+        hello = jobs.Hello(wire.HelloRequest(), timeout=CALL_SECONDS)
+        require_same(member, hello, self._config.charter.id)
+
     def everyone(self, members: Sequence[str], call: Callable[[str, JobsStub], Reply]) -> dict[str, Reply]:
         """Call all members at once. When some fail, raises the error of the first in order, after all have answered."""
         replies, failures = self.try_everyone(members, call)
@@ -89,6 +104,21 @@ class Links:
                 channel.close()
             self._channels.clear()
         self._doors.close()
+
+
+def require_same(member: str, hello: wire.HelloReply, charter_id: str) -> None:
+    """Raises OtherVersion, CharterError. The version first: what else another one says may mean something else."""
+    if hello.protocol_version != PROTOCOL_VERSION:
+        raise errors.OtherVersion(
+            f"{member} speaks version {hello.protocol_version} of the protocol, this program {PROTOCOL_VERSION}, so no question "
+            f"starts. Agree with {member}'s operator on one version of unseen"
+        )
+    if hello.charter.hex() != charter_id:
+        raise errors.CharterError(
+            f"{member} serves another study, or another edition of the charter ({hello.charter.hex()[:12]}, yours is "
+            f"{charter_id[:12]}), so no question starts. All members use the same charter file: compare yours with {member}'s "
+            "(`unseen study show`)"
+        )
 
 
 def lost(error: grpc.RpcError) -> bool:

@@ -241,12 +241,14 @@ class Study:
     def submit(self, spec: Spec) -> Job:
         """Sign the question and send it to every party; the same question again is the same job.
 
-        Raises SpecError, NotAuthorised, and Unreachable naming a party that is down: the others drop the job when it expires,
-        and submitting the same spec again, once all are up, starts it.
+        Raises SpecError; before anything is sent OtherVersion, CharterError and Unreachable, naming a party that is of another
+        version, serves another charter or is down; NotAuthorised, Expired, Paused as a party does. Where only some took it,
+        they drop it when it expires, and the same spec again, once all are well, starts it.
         """
         analysis = self.check(spec)
         signed = specs.sign(spec, self._config.identity.signing_key)
         request = wire.SubmitRequest(spec=signed.data, signature=signed.signature)
+        self._links.greet(self.charter.parties)
         self._links.everyone(self.charter.parties, lambda _, jobs: jobs.Submit(request, timeout=CALL_SECONDS))
         return Job(self._config, self._links, spec, analysis)
 
@@ -297,6 +299,7 @@ class Study:
                 analyses.append(self.check(spec))
         signed = plans.sign(plan, self._config.identity.signing_key)
         request = wire.SubmitPlanRequest(plan=signed.data, signature=signed.signature)
+        self._links.greet(self.charter.parties)
         self._links.everyone(self.charter.parties, lambda _, jobs: jobs.SubmitPlan(request, timeout=PLAN_SECONDS))
         return Plan(self._config, self._links, plan, analyses)
 

@@ -1,8 +1,9 @@
 """What happens to a job, as it happens: the parties' event streams merged into one. No polling; each stream is one blocking call.
 
 A broken line is dialled again (gRPC waits for the party with its own back-off), and a party repeats its events from the first, so
-that none is lost; those already seen are dropped by their number. When all that is left to wait for is parties that stay away
-for `AWAY_SECONDS`, Unreachable names them.
+that none is lost; those already seen are dropped by their number. A party that comes back greets anew: as another version, or
+with another charter, it takes part in nothing, and waiting has no end. When all that is left to wait for is parties that stay
+away for `AWAY_SECONDS`, Unreachable names them.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Watch:
 
     def _follow(self, member: str) -> None:
         """One party's stream, dialled again when it breaks, until it ends."""
-        seen = -1
+        seen, broke = -1, False
         while not self._stopped.is_set():
             try:
                 call = self._links.jobs(member).Watch(wire.JobReference(job=self._job), wait_for_ready=True)
@@ -119,10 +120,18 @@ class Watch:
                 if self._stopped.is_set():
                     call.cancel()
                 for event in call:
+                    if broke:
+                        self._links.one(member, self._links.greeting)
+                        broke = False
                     if int(event.sequence) > seen:
                         seen = int(event.sequence)
                         self._queue.put(_event(member, event))
                 self._queue.put(_Line(member, ended=True))
+                return
+            except Unreachable:
+                self._queue.put(_Line(member))
+            except UnseenError as error:
+                self._queue.put(_Line(member, error=error))
                 return
             except (grpc.RpcError, ValueError) as error:  # ValueError: the channel was closed under us
                 if self._stopped.is_set() or isinstance(error, ValueError):
@@ -130,4 +139,5 @@ class Watch:
                 if not lost(error):
                     self._queue.put(_Line(member, error=translate(error, member, "its address")))
                     return
+                broke = True
                 self._queue.put(_Line(member))

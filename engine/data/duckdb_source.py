@@ -23,7 +23,7 @@ from engine.data.rows import Batch, Query, RowCounts, Rows
 from engine.data.tables import CHANGED, Tables, told_without_data
 from engine.data.values import name_people, row_identities
 from engine.dictionary import Dictionary
-from engine.errors import DataError
+from engine.errors import DataChanged, DataError
 
 
 class DuckDBSource:
@@ -120,7 +120,7 @@ class DuckDBSource:
         with self._tables.reading() as tables, closing(ahead(made(tables, query, of_status, position))) as blocks:
             yield from (by_row if self._person is None else by_person)(blocks, builder)
         if of_status.min() < 0:
-            raise DataError(CHANGED)
+            raise DataChanged(CHANGED)
         tally(counts, of_status)
 
     def _blocks_of_rows(self, tables: Any, query: Query, of_status: np.ndarray, position: Position) -> Generator[Block]:

@@ -24,7 +24,7 @@ from engine.data.config import DataSection
 from engine.data.position import SETTINGS, Position
 from engine.data.spill import Spill
 from engine.data.sql import identifier, text_literal
-from engine.errors import DataError
+from engine.errors import DataChanged, DataError
 
 DELIMITERS = ",;\t|"
 CHANGED = "The data changed while they were being read. Ask again when nobody writes to them."
@@ -111,11 +111,18 @@ class Tables:
 
     @contextmanager
     def reading(self) -> Iterator[Tables]:
-        """For all passes of one query. Raises DataError at its end if the files changed meanwhile."""
+        """For all passes of one query. Raises DataChanged at its end, however it ends, if the files changed meanwhile."""
         before = self.state()
-        yield self
-        if self.state() != before:
-            raise DataError(CHANGED)
+        try:
+            yield self
+        except DataError:
+            self._require(before)
+            raise
+        self._require(before)
+
+    def _require(self, state: list[tuple[int, int, int]]) -> None:
+        if self.state() != state:
+            raise DataChanged(CHANGED)
 
     def state(self) -> list[tuple[int, int, int]]:
         """Inode, size and time of change of every file: the same before and after a pass over unchanged data."""

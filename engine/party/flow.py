@@ -361,7 +361,8 @@ class Flow:
             if not job.ended:
                 self._conclude(job, questions[0], sat)
         except Exception as error:  # whatever it was, the job ends and the daemon lives
-            self._log.failure("session failed", error, job=job.id)
+            what = "own data cannot be used" if isinstance(error, DataError) else "session failed"
+            self._log.failure(what, error, job=job.id)
             await self._fail(job, error)
         finally:
             if ended := self._links.pop(job.id, None):

@@ -28,7 +28,7 @@ import native
 from engine.analyses.base import Analysis, Output, Stage, State, Step
 from engine.data.row_sets import RowSetDigest
 from engine.data.rows import Batch, DataSource, Query, Rows
-from engine.errors import ConfigError, DataError, NotEstimable
+from engine.errors import ConfigError, DataChanged, DataError, NotEstimable
 from engine.party import gate, ledger
 from engine.party.ciphers import Ciphers
 from engine.party.gate import GatePolicy
@@ -191,7 +191,7 @@ class _Run:
             return values
         except (DataError, ConfigError, ValueRangeError) as error:
             if not first:
-                raise DataError("this hospital's data changed while they were read") from error
+                raise DataChanged("this hospital's data changed while they were read") from error
             self.outcome.data_error = error
             return gate.refusing(declared) | {each.name: np.zeros(each.shape, dtype=np.int64) for each in mine}
         finally:
@@ -230,7 +230,7 @@ class _Run:
             digests = [RowSetDigest(self.work.digest_key) for _ in self.plan.row_sets]
             yield from self._observed(stream, digests)
             if [digest.to_bytes() for digest in digests] != [digest.to_bytes() for digest in self.digests]:
-                raise DataError("this hospital's data changed while they were read")
+                raise DataChanged("this hospital's data changed while they were read")
 
         return Rows(compared(), stream.counts)
 

@@ -23,6 +23,11 @@ from engine.transport.codes import MESSAGE_LIMIT
 
 Options = tuple[tuple[str, Any], ...]
 
+_REDIAL: Options = (  # a party that was away is back for those who ask it within seconds; gRPC's own limit is two minutes
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # for one attempt, connection and handshake
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
 _COMMON: Options = (
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -58,7 +63,7 @@ def channel_credentials(identity: Identity, member: Member) -> grpc.ChannelCrede
 def channel_options(member: Member) -> Options:
     """Options for dialling `member`: the name in its certificate is the charter's, whatever its address."""
     own_connection = ("grpc.use_local_subchannel_pool", 1)  # a new channel is a new handshake
-    return (*_COMMON, ("grpc.ssl_target_name_override", member.name), own_connection)
+    return (*_COMMON, *_REDIAL, ("grpc.ssl_target_name_override", member.name), own_connection)
 
 
 def dial(identity: Identity, member: Member, target: str | None = None) -> grpc.aio.Channel:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import threading
+import time
 from concurrent import futures
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -22,6 +24,7 @@ from engine.client.config import ResearcherConfig
 from engine.client.study import Study
 from engine.party import gate
 from engine.transport import credentials
+from engine.transport.codes import PROTOCOL_VERSION
 from engine.wire.v1 import jobs_pb2 as wire
 from engine.wire.v1.jobs_pb2_grpc import JobsServicer, add_JobsServicer_to_server
 
@@ -50,8 +53,13 @@ class Party(JobsServicer):
     release: wire.Release | None = None
     fails: tuple[grpc.StatusCode, str, str] | None = None  # status, unseen-code, text
     hangs: bool = False  # its stream stays open after the script
+    charter: str = ""  # the id of the one that it serves
+    version: int = PROTOCOL_VERSION
     submitted: list[bytes] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
+
+    def Hello(self, request, context):
+        return wire.HelloReply(member=self.name, charter=bytes.fromhex(self.charter), protocol_version=self.version)
 
     def Submit(self, request, context):
         if self.fails:
@@ -102,13 +110,10 @@ class World:
         # the server's credentials need the charter's certificates, not its addresses
         provisional = self.make_charter(dict.fromkeys(PARTIES, "127.0.0.1:1"))
         for name in PARTIES:
-            server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=credentials.SERVER_OPTIONS)
-            add_JobsServicer_to_server(self.parties[name], server)
-            own = credentials.server_credentials(self.identities[name], provisional)
-            addresses[name] = f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', own)}"
-            server.start()
-            self.servers[name] = server
+            addresses[name] = f"127.0.0.1:{self.start(name, provisional)}"
         self.charter = self.make_charter(addresses)
+        for party in self.parties.values():
+            party.charter = self.charter.id
         self.study = Study(ResearcherConfig(self.charter, self.identities["ana"], addresses))
 
     def make_charter(self, addresses):
@@ -125,6 +130,14 @@ class World:
         ]
         study = {"title": "t", "compute": ["a", "b", "c"], "analyses": ["describe", "ols", "logit"], "steps": True}
         return charters.parse({**study, "members": members, "dictionary": DICTIONARY})
+
+    def start(self, name, charter, address="127.0.0.1:0"):
+        server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=credentials.SERVER_OPTIONS)
+        add_JobsServicer_to_server(self.parties[name], server)
+        port = server.add_secure_port(address, credentials.server_credentials(self.identities[name], charter))
+        server.start()
+        self.servers[name] = server
+        return port
 
     def stop(self, name):
         self.servers[name].stop(None).wait()
@@ -315,6 +328,56 @@ def test_a_party_that_is_down_at_submit_is_named(world):
     world.stop("c")
     with pytest.raises(errors.Unreachable, match=r"^c does not answer"):
         world.ask()
+
+
+@pytest.mark.parametrize(
+    ("differs", "kind", "words"),
+    [
+        ({"version": PROTOCOL_VERSION + 1}, errors.OtherVersion, "one version of unseen"),
+        ({"charter": "0" * 64}, errors.CharterError, "unseen study show"),
+        ({"version": 0, "charter": ""}, errors.OtherVersion, "one version of unseen"),  # a reply that says nothing
+    ],
+)
+def test_nobody_is_asked_while_a_party_differs(world, differs, kind, words):
+    for name, value in differs.items():
+        setattr(world.parties["c"], name, value)
+    question = {"analysis": "logit", "formula": "treated ~ age"}
+    with pytest.raises(kind, match=f"^c .*{words}") as caught:
+        world.ask()
+    assert type(caught.value) is kind
+    with pytest.raises(kind, match=f"^c .*{words}"):
+        world.study.plan([question], title="t", purpose="p")
+    assert [party.submitted for party in world.parties.values()] == [[], [], [], []]
+
+
+def test_waiting_ends_when_a_party_comes_back_as_another_version(world):
+    """It would wait until the question expires: a party of another version takes part in nothing."""
+    for party in world.parties.values():
+        party.script, party.hangs = [("received", "", ""), ("approved", "", "")], True
+    events = world.ask().events(timeout=20)
+    next(event for event in events if (event.member, event.state) == ("c", "approved"))
+    world.stop("c")
+    world.parties["c"].version += 1
+    world.start("c", world.charter, world.charter.member("c").address)
+    with pytest.raises(errors.OtherVersion, match=r"^c "):
+        list(events)
+
+
+def test_a_party_that_was_away_is_back_for_a_study_that_stayed_open(world):
+    """Tried again at least every other second; with gRPC's own pauses the sixth attempt comes after a quarter of a minute."""
+    channel = world.study._links.channel("c")
+    grpc.channel_ready_future(channel).result(timeout=10)
+    world.stop("c")
+    address = world.charter.member("c").address
+    found = grpc.channel_ready_future(channel)
+    with socket.create_server(("127.0.0.1", int(address.split(":")[1]))) as nobody:
+        deadline = time.monotonic() + 10
+        for _ in range(6):
+            nobody.settimeout(max(0.1, deadline - time.monotonic()))
+            nobody.accept()[0].close()
+    world.start("c", world.charter, address)
+    found.result(timeout=5)
+    world.ask()
 
 
 def test_the_same_spec_again_is_the_same_job(world):

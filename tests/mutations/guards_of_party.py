@@ -136,6 +136,13 @@ GUARDS = [
         "tests/engine/test_client.py::test_a_signed_receipt_that_tells_another_story_is_withheld",
     ),
     Mutation(
+        "parties-alike",
+        "engine/client/links.py",
+        "        require_same(member, hello, self._config.charter.id)\n",
+        "",
+        "tests/engine/test_client.py::test_nobody_is_asked_while_a_party_differs",
+    ),
+    Mutation(
         "receipt-signature",
         "engine/receipt.py",
         "canonical.verify(public_key, DOMAIN, data, signature)",
