@@ -365,18 +365,19 @@ def test_waiting_ends_when_a_party_comes_back_as_another_version(world):
 
 def test_a_party_that_was_away_is_back_for_a_study_that_stayed_open(world):
     """Tried again at least every other second; with gRPC's own pauses the sixth attempt comes after a quarter of a minute."""
-    channel = world.study._links.channel("c")
-    grpc.channel_ready_future(channel).result(timeout=10)
+    world.ask()
     world.stop("c")
+    with pytest.raises(errors.Unreachable, match=r"^c "):
+        world.ask()
+    waiting = world.study._links.jobs("c").Hello.future(wire.HelloRequest(), wait_for_ready=True, timeout=30)
     address = world.charter.member("c").address
-    found = grpc.channel_ready_future(channel)
     with socket.create_server(("127.0.0.1", int(address.split(":")[1]))) as nobody:
         deadline = time.monotonic() + 10
         for _ in range(6):
             nobody.settimeout(max(0.1, deadline - time.monotonic()))
             nobody.accept()[0].close()
     world.start("c", world.charter, address)
-    found.result(timeout=5)
+    waiting.result(timeout=5)
     world.ask()
 
 
