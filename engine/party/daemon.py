@@ -44,7 +44,7 @@ from engine.wire.v1.jobs_pb2_grpc import add_JobsServicer_to_server
 
 TICK = 1.0  # seconds
 GRACE = 1.0  # seconds for calls that are being answered when the daemon stops
-SOCKET_PATH_LIMIT = 100  # bytes; the kernel's is 108
+SOCKET_PATH_LIMIT = 107  # bytes, of the kernel's 108 with an end
 JOBS, LINKS = "engine.wire.v1.Jobs", "engine.wire.v1.PartyLink"
 _SERVING, _NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -74,6 +74,10 @@ class Daemon:
     async def start(self) -> None:
         """Raises ConfigError (folder in use, address not free), JournalCorrupt, AuditCorrupt, StorageFailed."""
         config = self.config
+        if len(os.fsencode(config.socket)) > SOCKET_PATH_LIMIT:
+            raise ConfigError(
+                f"the path of the state folder is longer than a socket's may be ({SOCKET_PATH_LIMIT} bytes); choose a shorter one"
+            )
         self._lock = lock(config.state)
         self._journal = Journal(config.state / "journal")
         self._audit = AuditLog(config.state / "audit.jsonl", clock=self._clock)
@@ -164,10 +168,6 @@ class Daemon:
 
     async def _listen_admin(self) -> grpc.aio.Server:
         path = self.config.socket
-        if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
-            raise ConfigError(
-                f"the path of the state folder is longer than a socket's may be ({SOCKET_PATH_LIMIT} bytes); choose a shorter one"
-            )
         server = grpc.aio.server()
         add_AdminServicer_to_server(AdminService(self.flow, self._log), server)
         before = os.umask(0o177)

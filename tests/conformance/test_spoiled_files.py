@@ -58,7 +58,8 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", AT_START)
-def test_a_daemon_does_not_start_on_a_file_that_it_cannot_read(kind: str, tmp_path: Path) -> None:
+def test_a_daemon_does_not_start_on_a_file_that_it_cannot_read(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    tmp_path = tmp_path_factory.mktemp("s")  # short: a daemon's socket lies in it
     content, said = AT_START[kind]
     paths = frames(tmp_path)
     paths[SPOILED].write_bytes(content)
