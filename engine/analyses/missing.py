@@ -1,9 +1,15 @@
 """How many people lack a value, column by column and in any of them: what to know before a model leaves them out.
 
-LOCAL    counts of people with a row that has no value there
-JOINT    counts above 0 and below the floor for cells masked; the count of those who lack any withheld where it exceeds a
-         column's by as few
+LOCAL    counts: m_i people with a row that has no value in column i, u people who lack any
+JOINT    counts above 0 and below the floor for cells masked; u withheld where one of these is such a count, told or not:
+             u - m_i               people who lack something, but not i
+             m_1 + m_2 + ... - u   people who lack several, each counted once for every column beyond the first
 RESULT   percentages
+
+Of two columns the last number is how many lack both; so it is with a third column that everybody has, wherefore it counts for
+any number of columns. Of three or more, how many lack columns 1 and 2 lies between m_1 + m_2 - u (or 0) and the least of m_1,
+m_2 and the last number, and any number between is possible. One answer narrows it to one number only where u = m_1 (it is m_2) or
+where the other columns lack nothing (it is the last number), and to a few people only where a column's count prints as few.
 
 Nothing is left out for these columns themselves, so the people counted are all whom `where` selects (and who have what
 `complete=` names). A value out of bounds is no value. The people who do have a value are a cell. Its row set meets those of other
@@ -33,7 +39,10 @@ from engine.errors import SpecError
 from engine.results import MissingResult
 from protocols.engine import Engine, Secret
 
-WITHHELD = "not told how many lack a value in any of the columns: fewer than {} of them lack none in one of these, and would show"
+WITHHELD = (
+    "not told how many lack a value in any of the columns: fewer than {} of them lack none in one of these, or lack several, "
+    "and would show"
+)
 
 
 @dataclass(frozen=True)
@@ -86,8 +95,10 @@ class Missing:
 
     def joint(self, mpc: Engine, totals: Mapping[str, Secret], state: State) -> Step:
         missing, columns = totals["missing"], len(self.columns)
+        incomplete = missing[columns:]
         others = missing[np.full(columns, columns)] - missing[:columns]  # who lack something, but not this
-        counts = mpc.concat([missing, others])
+        several = missing[:columns].sum().reshape(1) - incomplete  # of two columns: who lack both
+        counts = mpc.concat([missing, others, several])
         signs = mpc.is_negative(mpc.concat([counts - self.cell, counts - 1]))
         below, none = signs[: counts.shape[0]], signs[counts.shape[0] :]
         small = mpc.bounded(below - none, 1, "[m < 1] implies [m < cell]")

@@ -16,7 +16,8 @@ from engine.results.base import WIDTH, Result, axes
 class MissingResult(Result):
     """`table`: one row a column with `missing`, the people with a row that has no value there ("<10" where there are some,
     but fewer than the floor for table cells, here 10), and `percent` of all people asked about. `incomplete`: the people who lack
-    a value in at least one of the columns; None where, beside the columns' own counts, it would tell of fewer than that floor.
+    a value in at least one of the columns; None where, beside the columns' own counts, it would tell of fewer than that floor
+    who lack something but not one of the columns, or who lack several.
     """
 
     table: pd.DataFrame

@@ -62,6 +62,13 @@ GUARDS = [
         "tests/engine/analyses/test_missing.py::test_what_is_withheld_does_not_open",
     ),
     Mutation(
+        "missing-in-several-withheld",
+        "engine/analyses/missing.py",
+        "mpc.concat([missing, others, several])",
+        "mpc.concat([missing, others])",
+        "tests/engine/analyses/test_missing.py::test_how_many_lack_both_of_two_columns_does_not_follow_where_they_are_few",
+    ),
+    Mutation(
         "leverage",
         "engine/analyses/leverage.py",
         "int(MOST**4 * 2**LARGE_FRAC)",

@@ -17,13 +17,14 @@ COLUMNS: dict[str, Any] = {
     "a": {"type": "number", "bounds": [0, 1]},
     "b": {"type": "category", "levels": ["x", "y"]},
     "c": {"type": "category", "from": "a", "cuts": [0.5], "levels": ["low", "high"]},
+    "d": {"type": "number", "bounds": [0, 1]},
 }
 
 
 def frame(a: int, b: int, rows: int = 90) -> pd.DataFrame:
-    """The first `a` people lack a, the last `b` lack b."""
+    """The first `a` people lack a, the last `b` lack b; everybody has d."""
     number = np.arange(rows)
-    return pd.DataFrame({"a": np.where(number < a, np.nan, 0.5), "b": np.where(number >= rows - b, None, "x")})
+    return pd.DataFrame({"a": np.where(number < a, np.nan, 0.5), "b": np.where(number >= rows - b, None, "x"), "d": 0.5})
 
 
 def missing(rows: pd.DataFrame, *columns: str, person: bool = False, **fields: Any) -> Any:
@@ -35,7 +36,7 @@ def missing(rows: pd.DataFrame, *columns: str, person: bool = False, **fields: A
 def test_counts_of_one_to_nine_are_not_told_apart(number: int, told: int | str) -> None:
     found = missing(frame(number, 12).assign(b=lambda rows: rows["b"].where(np.arange(90) >= number)))
     assert found.table["missing"].tolist() == [told, number + 12]
-    assert found.incomplete == number + 12
+    assert found.incomplete == (None if told == "<10" else number + 12)  # as many lack both
     assert found.table.loc["b", "percent"] == pytest.approx(100 * (number + 12) / 90)
     assert np.isnan(found.table.loc["a", "percent"]) == (told == "<10")
     assert (found.nobs, found.missing, found.error_bound) == (90, 0, 0.0)
@@ -107,6 +108,35 @@ def test_who_lack_any_is_withheld_where_it_would_tell_of_a_few(also: int, told: 
     assert any("would show" in warning for warning in found.warnings) == (told is None)
 
 
+@pytest.mark.parametrize(("both", "told"), [(0, 65), (1, None), (3, None), (9, None), (10, 55)])
+@pytest.mark.parametrize("columns", ["ab", "abd"])
+def test_how_many_lack_both_of_two_columns_does_not_follow_where_they_are_few(columns: str, both: int, told: int | None) -> None:
+    rows = frame(30, 35)
+    rows.loc[rows.index[:both], "b"] = None
+    rows.loc[rows.index[90 - both :], "b"] = "x"
+    found = missing(rows, *columns)
+    assert found.table["missing"].tolist()[:2] == [30, 35]
+    assert found.incomplete == told
+    assert any("or lack several" in warning for warning in found.warnings) == (told is None)
+
+
+def test_how_many_lack_both_is_held_against_the_charters_floor() -> None:
+    rows = frame(30, 40, 150)
+    rows.loc[:5, "b"] = None  # six lack both
+    assert ask_under(5, split(rows), {"columns": COLUMNS}, "missing", columns=("a", "b")).incomplete == 70
+    assert ask_under(7, split(rows), {"columns": COLUMNS}, "missing", columns=("a", "b")).incomplete is None
+
+
+def test_three_columns_may_tell_of_more_who_lack_several() -> None:
+    """Twelve lack a and b, eight of them d too: 12 + 8 are beyond the first, and no pair's number follows."""
+    rows = frame(30, 0)
+    rows.loc[:11, "b"] = None
+    rows.loc[:7, "d"] = None
+    rows.loc[40:59, "d"] = None
+    found = missing(rows, "a", "b", "d")
+    assert (found.table["missing"].tolist(), found.incomplete) == ([30, 12, 28], 50)
+
+
 def test_what_is_withheld_does_not_open() -> None:
     dictionary = Dictionary.parse({"columns": COLUMNS})
     question = analysis_of(dictionary, "missing", columns=["a", "b"])
@@ -133,7 +163,7 @@ def test_the_summary_shows_every_column() -> None:
         ({"columns": ["nobody"]}, "no column"),
         ({"columns": ["a"], "by": "b"}, "takes no by="),
         ({"columns": ["a"], "options": {"quantiles": True}}, "no option"),
-        ({"columns": ["a"], "complete": ["d"]}, "no column"),
+        ({"columns": ["a"], "complete": ["e"]}, "no column"),
     ],
 )
 def test_questions_that_are_wrong_in_themselves(fields: dict[str, Any], message: str) -> None:
