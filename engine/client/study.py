@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,12 +26,14 @@ from engine.party.policy import compile_question
 from engine.plan import AnalysisPlan
 from engine.spec import Spec
 from engine.wire.v1 import jobs_pb2 as wire
+from engine.wire.v1.jobs_pb2_grpc import JobsStub
 
 if TYPE_CHECKING:
     from engine import results
 
 
 Found = TypeVar("Found")
+ID = re.compile("[0-9a-f]{1,64}")  # or a beginning of one
 PLAN_SECONDS = 60.0  # a party compiles every question of a plan before it answers
 
 
@@ -254,7 +257,7 @@ class Study:
 
     def job(self, id: str) -> Job:
         """A job submitted before, by its id or a unique beginning of it. Raises SpecError for none or several, Unreachable."""
-        found = _one([job for job in self.jobs() if job.id.startswith(id)], id, "jobs")
+        found = _one([job for job in listed(self._beginning(id)) if job.id.startswith(id)], id, "jobs")
         return Job(self._config, self._links, found.spec, self.check(found.spec))
 
     def jobs(self) -> list[ListedJob]:
@@ -305,7 +308,7 @@ class Study:
 
     def submitted_plan(self, id: str) -> Plan:
         """A plan submitted before, by its id or a unique beginning of it. Raises SpecError for none or several, Unreachable."""
-        found = _one([plan for plan in self.plans() if plan.id.startswith(id)], id, "plans").document
+        found = _one([plan for plan in listed_plans(self._beginning(id)) if plan.id.startswith(id)], id, "plans").document
         return Plan(self._config, self._links, found, [self.check(spec) for spec in found.questions])
 
     def plans(self) -> list[ListedPlan]:
@@ -320,38 +323,61 @@ class Study:
             raise SpecError(f'it needs analysis = "..."; this study allows {", ".join(self.charter.analyses)}')
         return self.spec(**fields)
 
-    def _listed(self) -> list[wire.ListedJob]:
-        replies, failures = self._links.try_everyone(
-            self.charter.parties, lambda _, jobs: jobs.List(wire.ListRequest(), timeout=CALL_SECONDS)
-        )
+    def _beginning(self, id: str) -> list[wire.ListedJob]:
+        """What the parties list under ids that begin so; what can begin none is not asked."""
+        return self._listed(id) if ID.fullmatch(id) else []
+
+    def _listed(self, prefix: str = "") -> list[wire.ListedJob]:
+        replies, failures = self._links.try_everyone(self.charter.parties, lambda _, jobs: _all_pages(jobs, prefix))
         if not replies:
             raise next(iter(failures.values()))
-        return [job for reply in replies.values() for job in reply.jobs]
+        return [job for reply in replies.values() for job in reply]
 
     def _ask(self, spec: Spec, timeout: float | None) -> Any:
         return self.submit(spec).result(timeout)
 
 
-def listed(jobs: Iterable[wire.ListedJob]) -> list[ListedJob]:
-    """One entry for each job, whichever parties listed it. A question that is not the one its id names is left out."""
+def _all_pages(jobs: JobsStub, prefix: str) -> list[wire.ListedJob]:
+    """All that one party lists, newest first, reply by reply. A reply that brings nothing new is the last one."""
+    found: dict[str, wire.ListedJob] = {}
+    before, more = "", True
+    while more:
+        reply = jobs.List(wire.ListRequest(before=before, prefix=prefix), timeout=CALL_SECONDS)
+        fresh = {job.status.job: job for job in reply.jobs if job.status.job not in found}
+        found |= fresh
+        before, more = reply.jobs[-1].status.job if fresh else "", reply.more and bool(fresh)
+    return list(found.values())
+
+
+def listed(jobs: Sequence[wire.ListedJob]) -> list[ListedJob]:
+    """One entry for each job, whichever parties listed it. A question that is not the one its id names is left out; one that is
+    listed without its document is taken from the plans listed, which hold it under its id."""
+    in_plans = {spec.job_id: spec for plan in listed_plans(jobs) for spec in plan.document.questions}
+    same_by_id = _by_id(jobs, lambda job: _named(job, job.spec) if job.spec else job.status.job in in_plans)
     found = [
-        ListedJob(id, specs.parse(same[0].spec), *_state(same), same[0].status.plan)
-        for id, same in _by_id(jobs, lambda job: job.spec).items()
+        ListedJob(id, in_plans.get(id) or specs.parse(same[0].spec), *_state(same), same[0].status.plan)
+        for id, same in same_by_id.items()
     ]
     return sorted(found, key=lambda job: job.submitted, reverse=True)
 
 
 def listed_plans(jobs: Iterable[wire.ListedJob]) -> list[ListedPlan]:
     """The same of plans."""
-    found = [ListedPlan(id, plans.parse(same[0].plan), *_state(same)) for id, same in _by_id(jobs, lambda job: job.plan).items()]
+    same_by_id = _by_id(jobs, lambda job: _named(job, job.plan))
+    found = [ListedPlan(id, plans.parse(same[0].plan), *_state(same)) for id, same in same_by_id.items()]
     return sorted(found, key=lambda plan: plan.submitted, reverse=True)
 
 
-def _by_id(jobs: Iterable[wire.ListedJob], document: Callable[[wire.ListedJob], bytes]) -> dict[str, list[wire.ListedJob]]:
-    """What the parties say of each document that they list under its own hash."""
+def _named(job: wire.ListedJob, document: bytes) -> bool:
+    """Whether it is listed under the hash of this document."""
+    return canonical.digest(document) == job.status.job
+
+
+def _by_id(jobs: Iterable[wire.ListedJob], believed: Callable[[wire.ListedJob], bool]) -> dict[str, list[wire.ListedJob]]:
+    """What the parties say of each job, where what they list is believed."""
     entries: dict[str, list[wire.ListedJob]] = {}
     for job in jobs:
-        if canonical.digest(document(job)) == job.status.job:
+        if believed(job):
             entries.setdefault(job.status.job, []).append(job)
     return entries
 

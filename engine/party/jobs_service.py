@@ -5,8 +5,9 @@ Nobody but the researcher who signed a question can see its job, or learn that t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from engine.charter import Charter, Member
@@ -25,7 +26,8 @@ from engine.transport.credentials import peer_member
 from engine.wire.v1 import jobs_pb2 as wire
 from engine.wire.v1.jobs_pb2_grpc import JobsServicer
 
-MAX_LISTED = 1000
+MAX_LISTED = 1000  # jobs in one reply
+MAX_LISTED_BYTES = 2 << 20  # of one reply: half of what a message may hold (MESSAGE_LIMIT)
 
 
 class JobsService(JobsServicer):
@@ -93,8 +95,8 @@ class JobsService(JobsServicer):
     async def List(self, request: wire.ListRequest, context: Any) -> wire.ListReply:
         try:
             caller = self._researcher(context)
-            own = [job for job in self._flow.book if job.researcher == caller.name][-MAX_LISTED:]
-            return wire.ListReply(jobs=[self._listed(job) for job in own])
+            own = [job for job in self._flow.book if job.researcher == caller.name and job.id.startswith(request.prefix)]
+            return self._page(_older(own, request.before) if request.before else own)
         except Exception as error:
             await status.fail(context, error, self._log)
 
@@ -116,11 +118,28 @@ class JobsService(JobsServicer):
         except Exception as error:
             await status.fail(context, error, self._log)
 
-    def _listed(self, job: Job) -> wire.ListedJob:
-        document = job.document.to_bytes()
-        return wire.ListedJob(
-            status=self._status(job), spec=b"" if job.questions else document, plan=document if job.questions else b""
-        )
+    def _page(self, own: Sequence[Job]) -> wire.ListReply:
+        """The newest of these, given oldest first, that fit into one reply. A plan and its questions are never torn apart."""
+        reply, size = wire.ListReply(), 0
+        for _, together in groupby(reversed(own), key=lambda job: job.plan or job.id):
+            entries = self._listed(list(together))
+            size += sum(entry.ByteSize() for entry in entries)
+            if reply.jobs and (size > MAX_LISTED_BYTES or len(reply.jobs) + len(entries) > MAX_LISTED):
+                reply.more = True
+                break
+            reply.jobs.extend(entries)
+        return reply
+
+    def _listed(self, together: Sequence[Job]) -> list[wire.ListedJob]:
+        """A question, or what is listed of a plan: each document once, a question's alone where the plan's is not among them."""
+        held = any(job.questions for job in together)
+        entries = [wire.ListedJob(status=self._status(job)) for job in together]
+        for job, entry in zip(together, entries, strict=True):
+            if job.questions:
+                entry.plan = job.document.to_bytes()
+            elif not held:
+                entry.spec = job.document.to_bytes()
+        return entries
 
     def _status(self, job: Job) -> wire.JobStatus:
         return wire.JobStatus(
@@ -147,6 +166,14 @@ class JobsService(JobsServicer):
             read=None if event.progress is None else event.progress.read,
             sent=0 if event.progress is None else event.progress.sent,
         )
+
+
+def _older(jobs: Sequence[Job], id: str) -> Sequence[Job]:
+    """Those that came before this one. Raises NotThere."""
+    place = next((place for place, job in enumerate(jobs) if job.id == id), None)
+    if place is None:
+        raise NotThere("there is no such job of yours to list others before; list from the newest on")
+    return jobs[:place]
 
 
 def rfc3339(time: datetime) -> str:

@@ -55,7 +55,9 @@ class Party(JobsServicer):
     hangs: bool = False  # its stream stays open after the script
     charter: str = ""  # the id of the one that it serves
     version: int = PROTOCOL_VERSION
+    says_more: bool = False  # lists the same job for ever
     submitted: list[bytes] = field(default_factory=list)
+    listings: list[wire.ListRequest] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def Hello(self, request, context):
@@ -85,10 +87,11 @@ class Party(JobsServicer):
         return self.release
 
     def List(self, request, context):
+        self.listings.append(request)
         status = wire.JobStatus(
             job=canonical.digest(self.submitted[0]), state=self.script[-1][0], submitted="2026-01-01T00:00:00Z"
         )
-        return wire.ListReply(jobs=[wire.ListedJob(status=status, spec=self.submitted[0])])
+        return wire.ListReply(jobs=[wire.ListedJob(status=status, spec=self.submitted[0])], more=self.says_more)
 
 
 class Analysis:
@@ -276,6 +279,40 @@ def test_a_job_is_found_again_by_a_beginning_of_its_id(world):
     assert world.study.job(job.id[:10]).result(timeout=20).n == 100
     with pytest.raises(errors.SpecError, match="none of your jobs"):
         world.study.job("ffff" if not job.id.startswith("ffff") else "0000")
+
+
+def test_a_job_is_asked_for_by_the_beginning_given_and_what_can_begin_none_is_not_asked(world):
+    job = world.ask()
+    world.study.job(job.id)
+    assert [request.prefix for party in world.parties.values() for request in party.listings] == [job.id] * len(PARTIES)
+    for beginning in ("", "no id", job.id + "0"):
+        with pytest.raises(errors.SpecError, match="none of your jobs"):
+            world.study.job(beginning)
+    assert all(len(party.listings) == 1 for party in world.parties.values())
+
+
+def test_a_party_that_lists_the_same_job_for_ever_is_not_listened_to_for_ever(world):
+    job = world.ask()
+    world.parties["c"].says_more = True
+    assert [listed.id for listed in world.study.jobs()] == [job.id]
+    assert [request.before for request in world.parties["c"].listings] == ["", job.id]
+
+
+def test_a_question_is_listed_under_no_other_id_than_its_documents(world):
+    """A party may leave the document to a plan that holds it, and may not put another one under its id."""
+    asked = [world.study.spec("logit", formula="treated ~ age") for _ in range(2)]
+    plan = world.study.draft_plan(asked[:1], title="t", purpose="p")
+
+    def entry(job, state, **document):
+        return wire.ListedJob(status=wire.JobStatus(job=job, state=state, plan=plan.id), **document)
+
+    held, other = asked[0].job_id, asked[1].job_id
+    told = [entry(held, "released"), entry(other, "released"), entry(plan.id, "released", plan=plan.to_bytes())]
+    assert [job.id for job in client_study.listed(told)] == [held]
+    told.append(entry(held, "refused", spec=asked[1].to_bytes()))
+    assert [(job.id, job.state, job.spec) for job in client_study.listed(told)] == [(held, "released", asked[0])]
+    told[2].plan = world.study.draft_plan(asked, title="t", purpose="p").to_bytes()
+    assert not client_study.listed(told)
 
 
 # -- no answer -------------------------------------------------------------------------------------------------------------

@@ -239,12 +239,21 @@ Global___JobEvent: _TypeAlias = JobEvent  # noqa: Y015
 class ListRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    BEFORE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    before: _builtins.str
+    """the last job of the reply before this one; empty: from the newest on"""
+    prefix: _builtins.str
+    """only jobs whose ids begin so"""
     def __init__(
         self,
+        *,
+        before: _builtins.str = ...,
+        prefix: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "prefix", b"prefix"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -255,16 +264,22 @@ class ListReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOBS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    more: _builtins.bool
+    """there are older ones: ask again, `before` the last of these"""
     @_builtins.property
-    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedJob]: ...
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedJob]:
+        """a plan directly after its questions, the last of them first"""
+
     def __init__(
         self,
         *,
         jobs: _abc.Iterable[Global___ListedJob] | None = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "more", b"more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -278,7 +293,7 @@ class ListedJob(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     spec: _builtins.bytes
-    """of a question"""
+    """of a question; empty where the plan that it is part of stands in the same reply and holds it"""
     plan: _builtins.bytes
     """of a plan"""
     @_builtins.property

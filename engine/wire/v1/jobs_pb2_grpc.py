@@ -115,7 +115,7 @@ class JobsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """the caller's own jobs
+        """the caller's own jobs, newest first, as many as fit into one reply
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

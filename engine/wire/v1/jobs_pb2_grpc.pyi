@@ -42,7 +42,7 @@ class JobsStub:
     Fetch: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.JobReference, _jobs_pb2.Release]
     """the stored bytes, the same at each call"""
     List: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListRequest, _jobs_pb2.ListReply]
-    """the caller's own jobs"""
+    """the caller's own jobs, newest first, as many as fit into one reply"""
 
 @_typing.type_check_only
 class JobsAsyncStub(JobsStub):
@@ -58,7 +58,7 @@ class JobsAsyncStub(JobsStub):
     Fetch: _aio.UnaryUnaryMultiCallable[_jobs_pb2.JobReference, _jobs_pb2.Release]  # type: ignore[assignment]
     """the stored bytes, the same at each call"""
     List: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListRequest, _jobs_pb2.ListReply]  # type: ignore[assignment]
-    """the caller's own jobs"""
+    """the caller's own jobs, newest first, as many as fit into one reply"""
 
 class JobsServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -113,6 +113,6 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.ListReply, _abc.Awaitable[_jobs_pb2.ListReply]]:
-        """the caller's own jobs"""
+        """the caller's own jobs, newest first, as many as fit into one reply"""
 
 def add_JobsServicer_to_server(servicer: JobsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
