@@ -145,6 +145,9 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_job_aborts_it_everywhere(box: A
 @pytest.mark.parametrize("room", [0, 4 << 20], ids=["none", "a little"])
 def test_a_daemon_out_of_memory_aborts_the_job_and_answers_the_next(box: Any, room: int) -> None:
     """Address space is what runs out: no thread can be started, or no row, key or message held."""
+    end(box, SCARCE)  # one that has answered before has room for the next of the kind
+    start_again(box, SCARCE)
+    linked(box)
     pid = process(box, SCARCE).pid
     size = int(
         next(line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmSize:"))
