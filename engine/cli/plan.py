@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.output import print_json, print_table, print_text, say, when
-from engine.cli.researcher import DEFAULT_STUDY, Json, Quiet, StudyPath, Timeout, connect, question
+from engine.cli.researcher import DEFAULT_STUDY, Json, Quiet, StudyPath, Timeout, connect, question, require_one
 from engine.errors import SpecError
 from engine.plan import AnalysisPlan
 from engine.toml_file import read_toml
@@ -17,7 +17,8 @@ from native.errors import UnseenError
 if TYPE_CHECKING:
     from engine.client import Plan, Study
 
-File = Annotated[Path, typer.Argument(help="The plan: a TOML file, as examples/plan.toml.")]
+FILE_HELP = "The plan: a TOML file, as examples/plan.toml."
+File = Annotated[Path, typer.Argument(help=FILE_HELP)]
 PlanId = Annotated[str, typer.Argument(help="The plan's id, or a unique beginning of it.")]
 FIELDS = ("title", "purpose", "question")
 
@@ -33,16 +34,18 @@ def check(plan: File, study: StudyPath = Path(DEFAULT_STUDY), json: Json = False
 
 
 def submit(
-    plan: File,
+    plan: Annotated[Path | None, typer.Argument(help=FILE_HELP)] = None,
+    again: Annotated[str, typer.Option(metavar="PLAN", help="Instead of a file: a plan that some parties have not got.")] = "",
     study: StudyPath = Path(DEFAULT_STUDY),
     wait: Annotated[bool, typer.Option(help="Wait for the results and print them.")] = True,
     timeout: Timeout = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Sign a plan once and send it to every party."""
+    """Sign a plan once and send it to every party. The same file again is another plan; --again PLAN is the same one."""
+    require_one(plan, again)
     with connect(study) as connected:
-        submitted = connected.submit_plan(_draft(plan, connected))
+        submitted = connected.submit_plan(_draft(plan, connected) if plan else connected.submitted_plan(again).document)
         if not wait:
             ids = {"plan": submitted.id, "jobs": [job.id for job in submitted.jobs]}
             print_json(ids) if json else print_text(submitted.id)

@@ -34,16 +34,18 @@ def connect(path: Path) -> Study:
 
 
 def submit(
-    spec: Annotated[Path, typer.Argument(help="The question: a TOML file, as examples/spec.toml.")],
+    spec: Annotated[Path | None, typer.Argument(help="The question: a TOML file, as examples/spec.toml.")] = None,
+    again: Annotated[str, typer.Option(metavar="JOB", help="Instead of a file: a job that some parties have not got.")] = "",
     study: StudyPath = Path(DEFAULT_STUDY),
     wait: Annotated[bool, typer.Option(help="Wait for the result and print it.")] = True,
     timeout: Timeout = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Sign a question and send it to every party."""
+    """Sign a question and send it to every party. The same file again is another job; --again JOB is the same one."""
+    require_one(spec, again)
     with connect(study) as connected:
-        job = connected.submit(_read_spec(spec, connected))
+        job = connected.submit(_read_spec(spec, connected)) if spec else connected.submit_again(again)
         if not wait:
             print_json({"job": job.id}) if json else print_text(job.id)
             return
@@ -107,6 +109,12 @@ def result(
     """Wait for a job's end and print its result; at once when it has ended before."""
     with connect(study) as connected:
         _print_result(connected.job(job).result(timeout, quiet or json), json)
+
+
+def require_one(file: Path | None, again: str) -> None:
+    """Raises SpecError."""
+    if (file is None) == (not again):
+        raise SpecError("give either a file or --again with the id of what was sent before")
 
 
 def question(spec: Spec) -> str:

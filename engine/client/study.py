@@ -246,19 +246,26 @@ class Study:
 
         Raises SpecError; before anything is sent OtherVersion, CharterError and Unreachable, naming a party that is of another
         version, serves another charter or is down; NotAuthorised, Expired, Paused as a party does. Where only some took it,
-        they drop it when it expires, and the same spec again, once all are well, starts it.
+        they drop it when it expires, and the same spec again, once all are well, starts it; the error says the job's id.
         """
         analysis = self.check(spec)
         signed = specs.sign(spec, self._config.identity.signing_key)
         request = wire.SubmitRequest(spec=signed.data, signature=signed.signature)
-        self._links.greet(self.charter.parties)
-        self._links.everyone(self.charter.parties, lambda _, jobs: jobs.Submit(request, timeout=CALL_SECONDS))
+        self._send(lambda _, jobs: jobs.Submit(request, timeout=CALL_SECONDS), f"unseen submit --again {spec.job_id[:12]}")
         return Job(self._config, self._links, spec, analysis)
 
     def job(self, id: str) -> Job:
         """A job submitted before, by its id or a unique beginning of it. Raises SpecError for none or several, Unreachable."""
-        found = _one([job for job in listed(self._beginning(id)) if job.id.startswith(id)], id, "jobs")
+        found = self._found(id)
         return Job(self._config, self._links, found.spec, self.check(found.spec))
+
+    def submit_again(self, id: str) -> Job:
+        """Send a job that some parties have not got to all of them once more, from what the others hold. Raises as `job` and
+        `submit`; SpecError too for a question of a plan: by itself, it would keep out the plan where that has not come yet."""
+        found = self._found(id)
+        if found.plan:
+            raise SpecError(f"it is a question of a plan: `unseen plan submit --again {found.plan[:12]}` sends that again")
+        return self.submit(found.spec)
 
     def jobs(self) -> list[ListedJob]:
         """The researcher's own jobs of this study, newest first. Raises Unreachable when no party answers."""
@@ -302,8 +309,7 @@ class Study:
                 analyses.append(self.check(spec))
         signed = plans.sign(plan, self._config.identity.signing_key)
         request = wire.SubmitPlanRequest(plan=signed.data, signature=signed.signature)
-        self._links.greet(self.charter.parties)
-        self._links.everyone(self.charter.parties, lambda _, jobs: jobs.SubmitPlan(request, timeout=PLAN_SECONDS))
+        self._send(lambda _, jobs: jobs.SubmitPlan(request, timeout=PLAN_SECONDS), f"unseen plan submit --again {plan.id[:12]}")
         return Plan(self._config, self._links, plan, analyses)
 
     def submitted_plan(self, id: str) -> Plan:
@@ -315,6 +321,15 @@ class Study:
         """The researcher's own plans of this study, newest first. Raises Unreachable when no party answers."""
         return listed_plans(self._listed())
 
+    def _send(self, call: Callable[[str, JobsStub], Any], again: str) -> None:
+        """To every party, once all are well. Where only some take it, the error names `again`, a command, beside the reason."""
+        self._links.greet(self.charter.parties)
+        taken, failures = self._links.try_everyone(self.charter.parties, call)
+        for error in failures.values():
+            if taken:
+                error.args = (f"{error}. {', '.join(taken)} took it; `{again}` sends the same one to all once more",)
+            raise error
+
     def _question(self, fields: Spec | Mapping[str, Any]) -> Spec:
         if isinstance(fields, Spec):
             self.check(fields)
@@ -322,6 +337,9 @@ class Study:
         if not isinstance(fields.get("analysis"), str):
             raise SpecError(f'it needs analysis = "..."; this study allows {", ".join(self.charter.analyses)}')
         return self.spec(**fields)
+
+    def _found(self, id: str) -> ListedJob:
+        return _one([job for job in listed(self._beginning(id)) if job.id.startswith(id)], id, "jobs")
 
     def _beginning(self, id: str) -> list[wire.ListedJob]:
         """What the parties list under ids that begin so; what can begin none is not asked."""

@@ -115,6 +115,7 @@ def test_at_the_shell(box: Any, tmp_path: Path) -> None:
     assert "At the shell" in run("plan", "list")
     assert run("jobs").count(plan[:12]) == 2
     assert "verified" in run("plan", "show", plan[:10])
+    assert run("plan", "submit", "--again", plan[:10], "--no-wait").strip() == plan
     for name in box.layout.parties:
         party(box, name, "approve", plan)
     assert [each["nobs"] for each in json.loads(run("plan", "results", plan[:10], "--quiet", "--json"))] == [602, 602]

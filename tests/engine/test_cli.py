@@ -181,7 +181,11 @@ class FakeStudy:
         return self.asked
 
     def submit(self, spec):
+        assert spec is self.asked
         return self.job(spec.job_id)
+
+    def submit_again(self, id):
+        return self.job(id)
 
 
 @pytest.fixture
@@ -200,6 +204,15 @@ def test_submit_prints_the_result_alone_on_stdout(run, study, tmp_path):
     assert json.loads(run("submit", question, "--json").stdout) == {"nobs": 602}
     assert run("submit", question, "--quiet").stderr == ""
     assert run("submit", question, "--no-wait").stdout == study.asked.job_id + "\n"
+
+
+def test_what_was_submitted_is_submitted_again_instead_of_a_file(run, study, tmp_path):
+    job = study.asked.job_id
+    assert run("submit", "--again", job[:8], "--no-wait").stdout == job + "\n"
+    for command in (["submit"], ["plan", "submit"]):
+        for arguments in ([], [tmp_path / "question.toml", "--again", job]):
+            found = run(*command, *arguments)
+            assert (found.exit_code, "either a file or --again" in found.stderr) == (2, True)
 
 
 def test_jobs_lists_questions(run, study):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import threading
@@ -56,6 +57,7 @@ class Party(JobsServicer):
     charter: str = ""  # the id of the one that it serves
     version: int = PROTOCOL_VERSION
     says_more: bool = False  # lists the same job for ever
+    plan: str = ""  # that it says its jobs are part of
     submitted: list[bytes] = field(default_factory=list)
     listings: list[wire.ListRequest] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -89,7 +91,7 @@ class Party(JobsServicer):
     def List(self, request, context):
         self.listings.append(request)
         status = wire.JobStatus(
-            job=canonical.digest(self.submitted[0]), state=self.script[-1][0], submitted="2026-01-01T00:00:00Z"
+            job=canonical.digest(self.submitted[0]), state=self.script[-1][0], submitted="2026-01-01T00:00:00Z", plan=self.plan
         )
         return wire.ListReply(jobs=[wire.ListedJob(status=status, spec=self.submitted[0])], more=self.says_more)
 
@@ -365,6 +367,27 @@ def test_a_party_that_is_down_at_submit_is_named(world):
     world.stop("c")
     with pytest.raises(errors.Unreachable, match=r"^c does not answer"):
         world.ask()
+
+
+def test_what_only_some_took_is_sent_again_from_what_they_hold(world):
+    world.parties["c"].fails = (grpc.StatusCode.FAILED_PRECONDITION, "paused", "it takes no new questions")
+    with pytest.raises(
+        errors.Paused, match=r"^c: it takes no new questions. .*took it; `unseen submit --again ([0-9a-f]{12})`"
+    ) as caught:
+        world.ask()
+    again = re.search("--again ([0-9a-f]+)", str(caught.value))[1]
+    world.parties["c"].fails = None
+    job = world.study.submit_again(again)
+    assert job.id.startswith(again)
+    assert world.parties["c"].submitted[-1] == world.parties["a"].submitted[0] == world.parties["a"].submitted[-1]
+    world.parties["a"].plan = "ab" * 32
+    with pytest.raises(errors.SpecError, match="unseen plan submit --again abababababab"):
+        world.study.submit_again(again)
+    for party in world.parties.values():
+        party.fails = (grpc.StatusCode.FAILED_PRECONDITION, "paused", "it takes no new questions")
+    with pytest.raises(errors.Paused) as caught:
+        world.ask()
+    assert "--again" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
