@@ -15,6 +15,9 @@ them, each agrees to every question's job in the plan's name, and the questions 
 before it have ended, however they did. A plan that ends otherwise takes its questions with it. So no question of a plan is agreed
 to anywhere before every party has agreed to the very same plan.
 
+A party that drains (its operator stops it in order) tells the first compute party, which starts nothing more until it has a new
+link to it; what was started before the word came is finished. So questions wait at all parties until it is back.
+
 An end is told to the others, and told again to whoever still speaks of the job as open. Nothing here waits for a reply: a job in
 a session ends by the transport's deadlines, a charged one after two round deadlines, a waiting one at its expiry.
 """
@@ -58,6 +61,9 @@ class Network(Protocol):
     """What the flow needs of the links to the other parties (engine.transport.mesh.Mesh)."""
 
     def connected(self) -> Collection[str]: ...
+    def ready(self) -> Collection[str]: ...
+    def drain(self) -> None: ...
+    async def drain_heard(self, member: str) -> None: ...
     def last_error(self, member: str) -> str: ...
     def notify(self, notice: JobNotice) -> None: ...
     async def open_session(self, job_id: bytes, attempt: int, timeout: float) -> Any: ...
@@ -81,7 +87,8 @@ class Flow:
         self._charged_since: dict[str, float] = {}
         self._broken_since: dict[str, float] = {}
         self._early: dict[str, OrderedDict[str, JobNotice]] = {}
-        self._stopping = False
+        self._stopping = False  # nothing new is taken, and nothing begun from here
+        self._aborting = False  # what others begin ends at once
 
     # -- the researcher and the operator --------------------------------------------------------------------------------
 
@@ -284,7 +291,7 @@ class Flow:
             self._end(job, "storage")
             return
         if verdict == START and member == self.config.charter.compute[0]:
-            if self._stopping:
+            if self._aborting:
                 self._end(job, "stopped")
                 return
             self._started.add(job.id)
@@ -322,7 +329,7 @@ class Flow:
 
     def _start_next(self) -> None:
         """At the first compute party: start the oldest job on which all agree, when none is under way and everybody is there."""
-        if self._stopping or self._under_way() or not self._others <= set(self.network.connected()):
+        if self._stopping or self._under_way() or not self._others <= set(self.network.ready()):
             return
         for job in self.book.open_jobs():
             if self._agreed(job) and self._in_turn(job) and job.id not in self._sessions and not self._expire(job):
@@ -337,10 +344,12 @@ class Flow:
         return plan is None or all(each.ended for each in self._of_plan(plan)[: plan.questions.index(job.id)])
 
     def _under_way(self) -> list[Job]:
-        return [job for job in self.book.open_jobs() if job.state in IN_SESSION or job.state is State.CHARGED]
+        """What is in a session, charged, or started by the first compute party and on its way into a session here."""
+        begun = IN_SESSION | {State.CHARGED}
+        return [job for job in self.book.open_jobs() if job.state in begun or job.id in self._started]
 
     def _begin(self, job: Job) -> None:
-        if job.id in self._sessions or self._stopping or self._expire(job):
+        if job.id in self._sessions or self._aborting or self._expire(job):
             return
         try:
             self.book.move(job, State.KEYED, attempt=ATTEMPT)
@@ -569,16 +578,24 @@ class Flow:
                 self._tell(job, CHARGED)
 
     async def drain(self, seconds: float) -> None:
-        """Begin nothing more; return when everything under way has ended, or after so many seconds."""
+        """Have nothing more begun; return when everything under way has ended, or after so many seconds."""
         self._stopping = True
+        self.network.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while under_way := self._under_way():
+                while under_way := await self._last_ones():
                     await under_way[0].changed.wait()
+
+    async def _last_ones(self) -> list[Job]:
+        """What is under way, once the first compute party has heard that it is to start nothing more."""
+        if not self._leads:
+            await self.network.drain_heard(self.config.charter.compute[0])
+        return self._under_way()
 
     async def stop(self) -> None:
         """Abort what is in a session, everywhere, and wait a deadline for its threads; one that reads rows is left behind."""
-        self._stopping = True
+        self._stopping = self._aborting = True
+        self.network.drain()  # first: no other question is started in the place of one that ends here
         for job in self.book.open_jobs():
             if job.state in IN_SESSION:
                 self._end(job, "stopped")

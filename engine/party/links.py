@@ -1,8 +1,7 @@
-"""The other parties as the flow sees them: the mesh, with notices that are sent in the order in which they were decided."""
+"""The other parties as the flow sees them: the mesh, and in words why one of them is missing."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
 
 import grpc
@@ -39,7 +38,6 @@ class Links:
 
     def __init__(self, identity: Identity, charter: Charter) -> None:
         self._mesh = Mesh(identity, charter, on_notice=lambda member, notice: self.on_notice(member, notice))
-        self._sending: set[asyncio.Task[None]] = set()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         self._mesh.add_to(server)
@@ -48,7 +46,6 @@ class Links:
         await self._mesh.start()
 
     async def stop(self) -> None:
-        await asyncio.gather(*self._sending, return_exceptions=True)
         await self._mesh.stop()
 
     async def wait_connected(self, timeout: float) -> None:
@@ -58,10 +55,17 @@ class Links:
     def connected(self) -> Collection[str]:
         return self._mesh.connected()
 
+    def ready(self) -> Collection[str]:
+        return self._mesh.ready()
+
+    def drain(self) -> None:
+        self._mesh.drain()
+
+    async def drain_heard(self, member: str) -> None:
+        await self._mesh.drain_heard(member)
+
     def notify(self, notice: JobNotice) -> None:
-        task = asyncio.create_task(self._mesh.notify(notice))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        self._mesh.notify(notice)
 
     def last_error(self, member: str) -> str:
         """Why there is no link to `member`, as a code; empty while there is one."""

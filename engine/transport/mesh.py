@@ -1,9 +1,11 @@
 """A daemon's links to all other parties of its study: of each pair, the one earlier in the charter dials the later one.
 
 Promised to the daemon: links are made and made again until `stop`; `last_error` says for each missing one why, as a code;
-notices reach a peer that is away now when it comes back (the last one of each job is sent again at every connection, so the
-receiver must not mind repetitions); `open_session` gives a Channel that obeys session_link.py. All methods belong to the event
-loop on which `start` ran; a SessionLink's `exchange`, `abort`, `close` and `heartbeating` serve any thread.
+notices keep their order and reach a peer that is away now when it comes back (the last one of each job is sent again at every
+connection, so the receiver must not mind repetitions); a party that drains is not `ready` at the others until it has a new link,
+and learns when they have heard; `open_session` waits for links that are missing and gives a Channel that obeys session_link.py.
+All methods belong to the event loop on which `start` ran; a SessionLink's `exchange`, `abort`, `close` and `heartbeating` serve
+any thread.
 """
 
 from __future__ import annotations
@@ -57,6 +59,10 @@ class Mesh:
         self._doors = Doors(identity, charter.id)
         self._notices: OrderedDict[bytes, JobNotice] = OrderedDict()
         self._complete = asyncio.Event()
+        self._draining = False
+        self._draining_peers: set[str] = set()
+        self._heard_drain: set[str] = set()
+        self._hearing = asyncio.Event()  # whether a peer has heard may have changed
         self._stopping = asyncio.Event()
         self._diallers: list[asyncio.Task[None]] = []
 
@@ -88,6 +94,23 @@ class Mesh:
         """The parties with a link now."""
         return set(self._links)
 
+    def ready(self) -> set[str]:
+        """The parties with a link now that are not about to stop."""
+        return self._links.keys() - self._draining_peers
+
+    def drain(self) -> None:
+        """Tell all parties, now and when they come back, that nothing more is to be begun with this one."""
+        if not self._draining:
+            self._draining = True
+            for link in self._links.values():
+                link.send(messages.drain(heard=False))
+
+    async def drain_heard(self, member: str) -> None:
+        """After `drain`: returns when `member` has heard, so that what it began before has been told here, or has no link."""
+        while member in self._links and member not in self._heard_drain:
+            self._hearing.clear()
+            await self._hearing.wait()
+
     def last_error(self, member: str) -> LinkCode | None:
         """Why there is no link to `member`; None while there is one."""
         return None if member in self._links else self._errors[member]
@@ -108,7 +131,7 @@ class Mesh:
 
     # -- jobs -----------------------------------------------------------------------------------------------------------------
 
-    async def notify(self, notice: JobNotice) -> None:
+    def notify(self, notice: JobNotice) -> None:
         """Tell all parties about a job, now or when they come back."""
         self._notices[notice.job] = notice
         self._notices.move_to_end(notice.job)
@@ -190,8 +213,11 @@ class Mesh:
             self._detach(older)
         self._links[link.peer] = link
         _log.info("link open peer=%s", link.peer)
+        if self._draining:
+            link.send(messages.drain(heard=False))
         for notice in self._notices.values():
             link.send(LinkMessage(job_notice=notice))
+        self._sessions.on_peer_back()
         if len(self._links) == len(self._errors):
             self._complete.set()
 
@@ -199,6 +225,9 @@ class Mesh:
         if self._links.get(link.peer) is link:
             del self._links[link.peer]
             self._complete.clear()
+            self._draining_peers.discard(link.peer)
+            self._heard_drain.discard(link.peer)
+            self._hearing.set()
             self._sessions.on_peer_lost(link.peer)
 
     def _note(self, peer: str, code: LinkCode) -> LinkCode:
@@ -231,11 +260,22 @@ class Mesh:
                 sessions.on_session_ready(peer, body)
             case "job_notice":
                 self._on_notice(peer, body)
+            case "drain":
+                self._on_drain(link, body.heard)
             case "abort":
                 sessions.on_abort(peer, body)
                 self._on_abort(peer, body.job)
             case _:
                 raise PeerMisbehaved("a second greeting")
+
+    def _on_drain(self, link: Link, heard: bool) -> None:
+        if heard:
+            self._heard_drain.add(link.peer)
+            self._hearing.set()
+        elif link.peer not in self._draining_peers:
+            _log.info("peer drains peer=%s", link.peer)
+            self._draining_peers.add(link.peer)
+            link.send(messages.drain(heard=True))
 
 
 def _why(error: Exception) -> LinkCode:

@@ -15,7 +15,17 @@ from google.protobuf.message import DecodeError
 from engine.transport import frames
 from engine.transport.codes import CHUNK, KIND_LIMIT, RANK_LIMIT, AbortCode
 from engine.transport.frames import DTYPES, ROUTE_SIZE, Part
-from engine.wire.v1.party_link_pb2 import Abort, Frame, Heartbeat, JobNotice, LinkHello, LinkMessage, SessionHello, SessionReady
+from engine.wire.v1.party_link_pb2 import (
+    Abort,
+    Drain,
+    Frame,
+    Heartbeat,
+    JobNotice,
+    LinkHello,
+    LinkMessage,
+    SessionHello,
+    SessionReady,
+)
 from protocols.errors import PeerMisbehaved
 
 
@@ -80,6 +90,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "job_notice": _notice,
     "credit": lambda m: len(m.session) == 32,
     "leave": lambda m: len(m.session) == 32,
+    "drain": lambda m: True,
 }
 
 
@@ -89,6 +100,10 @@ def link_hello(version: int, charter_id: str, nonce: bytes) -> LinkMessage:
 
 def heartbeat(session: bytes, working: bool) -> LinkMessage:
     return LinkMessage(heartbeat=Heartbeat(session=session, working=working))
+
+
+def drain(*, heard: bool) -> LinkMessage:
+    return LinkMessage(drain=Drain(heard=heard))
 
 
 def abort(job: bytes, attempt: int | None, code: AbortCode) -> LinkMessage:

@@ -78,16 +78,20 @@ class Opening:
         self._failure = self._failure or error
         self._changed.set()
 
+    def look_again(self) -> None:
+        """Something outside that this opening may wait for has come."""
+        self._changed.set()
+
     async def everybody_greeted(self) -> None:
         """Returns when all hellos are there and verified."""
         while len(self._hellos) < len(self._charter.parties):
-            await self._change()
+            await self.change()
         self._raise_if_failed()
 
     async def everybody_ready(self) -> None:
         """Returns when all others announced the same session id. Raises PeerMisbehaved when one announced another."""
         while len(self._ready) < len(self._charter.parties) - 1:
-            await self._change()
+            await self.change()
         self._raise_if_failed()
         if any(session != self.session_id for session in self._ready.values()):
             raise PeerMisbehaved("the members did not see the same session keys")
@@ -109,7 +113,8 @@ class Opening:
         except ValueError:  # a point of small order: the shared secret would be zero
             raise PeerMisbehaved("a peer sent a session key of small order") from None
 
-    async def _change(self) -> None:
+    async def change(self) -> None:
+        """Returns when something has come that this opening may wait for. Raises what it failed with."""
         self._raise_if_failed()
         self._changed.clear()
         await self._changed.wait()

@@ -74,9 +74,8 @@ class Sessions:
 
     async def _agree(self, opening: Opening) -> SessionLink:
         others = {index: name for index, name in enumerate(self._parties) if name != opening.me}
-        missing = [name for name in others.values() if name not in self._links]
-        if missing:
-            raise PeerLost(f"no link to {', '.join(missing)}")
+        while not self._links.keys() >= set(others.values()):  # whoever called for the session may have had its links before
+            await opening.change()
         self._tell(opening.hello)
         self._use_held(opening)
         await opening.everybody_greeted()
@@ -180,6 +179,11 @@ class Sessions:
         for key in [key for key in self._held[peer] if _covers(abort.job, attempt, key)]:
             del self._held[peer][key]
         self._abort_here(abort.job, attempt, PeerLost(f"{peer} aborted the session: {AbortCode(abort.code)}"))
+
+    def on_peer_back(self) -> None:
+        """There is a link more: an opening may wait for it."""
+        for opening in self._openings.values():
+            opening.look_again()
 
     def on_peer_lost(self, peer: str) -> None:
         """The link to `peer` closed: its sessions end, and what it announced is void."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65ngine/wire/v1/party_link.proto\x12\x0e\x65ngine.wire.v1\"\xb2\x03\n\x0bLinkMessage\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.engine.wire.v1.LinkHelloH\x00\x12\x35\n\rsession_hello\x18\x02 \x01(\x0b\x32\x1c.engine.wire.v1.SessionHelloH\x00\x12\x35\n\rsession_ready\x18\x03 \x01(\x0b\x32\x1c.engine.wire.v1.SessionReadyH\x00\x12&\n\x05\x66rame\x18\x04 \x01(\x0b\x32\x15.engine.wire.v1.FrameH\x00\x12.\n\theartbeat\x18\x05 \x01(\x0b\x32\x19.engine.wire.v1.HeartbeatH\x00\x12&\n\x05\x61\x62ort\x18\x06 \x01(\x0b\x32\x15.engine.wire.v1.AbortH\x00\x12/\n\njob_notice\x18\x07 \x01(\x0b\x32\x19.engine.wire.v1.JobNoticeH\x00\x12(\n\x06\x63redit\x18\x08 \x01(\x0b\x32\x16.engine.wire.v1.CreditH\x00\x12&\n\x05leave\x18\t \x01(\x0b\x32\x15.engine.wire.v1.LeaveH\x00\x42\x06\n\x04\x62ody\"E\n\tLinkHello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0f\n\x07\x63harter\x18\x02 \x01(\x0c\x12\r\n\x05nonce\x18\x03 \x01(\x0c\"b\n\x0cSessionHello\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"=\n\x0cSessionReady\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0f\n\x07session\x18\x03 \x01(\x0c\"\x80\x01\n\x05\x46rame\x12\r\n\x05route\x18\x01 \x01(\x0c\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05\x64type\x18\x04 \x01(\t\x12\r\n\x05shape\x18\x05 \x03(\x04\x12\r\n\x05\x63hunk\x18\x06 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\r\x12\x0f\n\x07payload\x18\x08 \x01(\x0c\"(\n\x06\x43redit\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\r\n\x05taken\x18\x02 \x01(\x04\"\x18\n\x05Leave\x12\x0f\n\x07session\x18\x01 \x01(\x0c\"-\n\tHeartbeat\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\x0f\n\x07working\x18\x02 \x01(\x08\"D\n\x05\x41\x62ort\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x14\n\x07\x61ttempt\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04\x63ode\x18\x03 \x01(\tB\n\n\x08_attempt\"<\n\tJobNotice\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x32T\n\tPartyLink\x12G\n\x07\x43onnect\x12\x1b.engine.wire.v1.LinkMessage\x1a\x1b.engine.wire.v1.LinkMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65ngine/wire/v1/party_link.proto\x12\x0e\x65ngine.wire.v1\"\xda\x03\n\x0bLinkMessage\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.engine.wire.v1.LinkHelloH\x00\x12\x35\n\rsession_hello\x18\x02 \x01(\x0b\x32\x1c.engine.wire.v1.SessionHelloH\x00\x12\x35\n\rsession_ready\x18\x03 \x01(\x0b\x32\x1c.engine.wire.v1.SessionReadyH\x00\x12&\n\x05\x66rame\x18\x04 \x01(\x0b\x32\x15.engine.wire.v1.FrameH\x00\x12.\n\theartbeat\x18\x05 \x01(\x0b\x32\x19.engine.wire.v1.HeartbeatH\x00\x12&\n\x05\x61\x62ort\x18\x06 \x01(\x0b\x32\x15.engine.wire.v1.AbortH\x00\x12/\n\njob_notice\x18\x07 \x01(\x0b\x32\x19.engine.wire.v1.JobNoticeH\x00\x12(\n\x06\x63redit\x18\x08 \x01(\x0b\x32\x16.engine.wire.v1.CreditH\x00\x12&\n\x05leave\x18\t \x01(\x0b\x32\x15.engine.wire.v1.LeaveH\x00\x12&\n\x05\x64rain\x18\n \x01(\x0b\x32\x15.engine.wire.v1.DrainH\x00\x42\x06\n\x04\x62ody\"E\n\tLinkHello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0f\n\x07\x63harter\x18\x02 \x01(\x0c\x12\r\n\x05nonce\x18\x03 \x01(\x0c\"b\n\x0cSessionHello\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"=\n\x0cSessionReady\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0f\n\x07session\x18\x03 \x01(\x0c\"\x80\x01\n\x05\x46rame\x12\r\n\x05route\x18\x01 \x01(\x0c\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05\x64type\x18\x04 \x01(\t\x12\r\n\x05shape\x18\x05 \x03(\x04\x12\r\n\x05\x63hunk\x18\x06 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\r\x12\x0f\n\x07payload\x18\x08 \x01(\x0c\"(\n\x06\x43redit\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\r\n\x05taken\x18\x02 \x01(\x04\"\x18\n\x05Leave\x12\x0f\n\x07session\x18\x01 \x01(\x0c\"\x16\n\x05\x44rain\x12\r\n\x05heard\x18\x01 \x01(\x08\"-\n\tHeartbeat\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\x0f\n\x07working\x18\x02 \x01(\x08\"D\n\x05\x41\x62ort\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x14\n\x07\x61ttempt\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04\x63ode\x18\x03 \x01(\tB\n\n\x08_attempt\"<\n\tJobNotice\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x0f\n\x07verdict\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x32T\n\tPartyLink\x12G\n\x07\x43onnect\x12\x1b.engine.wire.v1.LinkMessage\x1a\x1b.engine.wire.v1.LinkMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,25 +32,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'engine.wire.v1.party_link_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LINKMESSAGE']._serialized_start=52
-  _globals['_LINKMESSAGE']._serialized_end=486
-  _globals['_LINKHELLO']._serialized_start=488
-  _globals['_LINKHELLO']._serialized_end=557
-  _globals['_SESSIONHELLO']._serialized_start=559
-  _globals['_SESSIONHELLO']._serialized_end=657
-  _globals['_SESSIONREADY']._serialized_start=659
-  _globals['_SESSIONREADY']._serialized_end=720
-  _globals['_FRAME']._serialized_start=723
-  _globals['_FRAME']._serialized_end=851
-  _globals['_CREDIT']._serialized_start=853
-  _globals['_CREDIT']._serialized_end=893
-  _globals['_LEAVE']._serialized_start=895
-  _globals['_LEAVE']._serialized_end=919
-  _globals['_HEARTBEAT']._serialized_start=921
-  _globals['_HEARTBEAT']._serialized_end=966
-  _globals['_ABORT']._serialized_start=968
-  _globals['_ABORT']._serialized_end=1036
-  _globals['_JOBNOTICE']._serialized_start=1038
-  _globals['_JOBNOTICE']._serialized_end=1098
-  _globals['_PARTYLINK']._serialized_start=1100
-  _globals['_PARTYLINK']._serialized_end=1184
+  _globals['_LINKMESSAGE']._serialized_end=526
+  _globals['_LINKHELLO']._serialized_start=528
+  _globals['_LINKHELLO']._serialized_end=597
+  _globals['_SESSIONHELLO']._serialized_start=599
+  _globals['_SESSIONHELLO']._serialized_end=697
+  _globals['_SESSIONREADY']._serialized_start=699
+  _globals['_SESSIONREADY']._serialized_end=760
+  _globals['_FRAME']._serialized_start=763
+  _globals['_FRAME']._serialized_end=891
+  _globals['_CREDIT']._serialized_start=893
+  _globals['_CREDIT']._serialized_end=933
+  _globals['_LEAVE']._serialized_start=935
+  _globals['_LEAVE']._serialized_end=959
+  _globals['_DRAIN']._serialized_start=961
+  _globals['_DRAIN']._serialized_end=983
+  _globals['_HEARTBEAT']._serialized_start=985
+  _globals['_HEARTBEAT']._serialized_end=1030
+  _globals['_ABORT']._serialized_start=1032
+  _globals['_ABORT']._serialized_end=1100
+  _globals['_JOBNOTICE']._serialized_start=1102
+  _globals['_JOBNOTICE']._serialized_end=1162
+  _globals['_PARTYLINK']._serialized_start=1164
+  _globals['_PARTYLINK']._serialized_end=1248
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class LinkMessage(_message.Message):
     JOB_NOTICE_FIELD_NUMBER: _builtins.int
     CREDIT_FIELD_NUMBER: _builtins.int
     LEAVE_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___LinkHello:
         """first message in both directions"""
@@ -53,6 +54,8 @@ class LinkMessage(_message.Message):
     def credit(self) -> Global___Credit: ...
     @_builtins.property
     def leave(self) -> Global___Leave: ...
+    @_builtins.property
+    def drain(self) -> Global___Drain: ...
     def __init__(
         self,
         *,
@@ -65,12 +68,13 @@ class LinkMessage(_message.Message):
         job_notice: Global___JobNotice | None = ...,
         credit: Global___Credit | None = ...,
         leave: Global___Leave | None = ...,
+        drain: Global___Drain | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "body", b"body", "credit", b"credit", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "job_notice", b"job_notice", "leave", b"leave", "session_hello", b"session_hello", "session_ready", b"session_ready"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "body", b"body", "credit", b"credit", "drain", b"drain", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "job_notice", b"job_notice", "leave", b"leave", "session_hello", b"session_hello", "session_ready", b"session_ready"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "body", b"body", "credit", b"credit", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "job_notice", b"job_notice", "leave", b"leave", "session_hello", b"session_hello", "session_ready", b"session_ready"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "body", b"body", "credit", b"credit", "drain", b"drain", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "job_notice", b"job_notice", "leave", b"leave", "session_hello", b"session_hello", "session_ready", b"session_ready"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "session_hello", "session_ready", "frame", "heartbeat", "abort", "job_notice", "credit", "leave"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "session_hello", "session_ready", "frame", "heartbeat", "abort", "job_notice", "credit", "leave", "drain"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -258,6 +262,29 @@ class Leave(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Leave: _TypeAlias = Leave  # noqa: Y015
+
+@_typing.final
+class Drain(_message.Message):
+    """The sender is about to stop: for as long as this link lasts, nothing more is begun with it. The receiver answers `heard`; what it
+    had begun before, it has told before, as messages keep their order.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEARD_FIELD_NUMBER: _builtins.int
+    heard: _builtins.bool
+    def __init__(
+        self,
+        *,
+        heard: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heard", b"heard"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Drain: _TypeAlias = Drain  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):

@@ -117,6 +117,15 @@ class Silence:
     def connected(self) -> list[str]:
         return []
 
+    def ready(self) -> list[str]:
+        return []
+
+    def drain(self) -> None:
+        return None
+
+    async def drain_heard(self, member: str) -> None:
+        return None
+
     def notify(self, notice: Any) -> None:
         return None
 

@@ -1,4 +1,4 @@
-"""pause, resume, revoke: what an operator decides beyond approving; and how a daemon drains."""
+"""pause, resume, revoke: what an operator decides beyond approving."""
 
 from __future__ import annotations
 
@@ -141,37 +141,6 @@ def test_a_revoked_researcher_is_served_no_more_and_what_waits_ends_for_all() ->
             ("restored", "ana"),
         ]
         assert (await refused(revoke(s, "um", "nobody"))).code == "spec-error"
-
-    scenario(body)
-
-
-def test_a_draining_daemon_finishes_what_runs_and_begins_nothing() -> None:
-    async def body(s: Study) -> None:
-        hold = Hold()
-        await s.begin(run=hold)
-        running, waiting = s.ask(), s.ask()
-        await s.submit(running)
-        await s.submit(waiting)
-        await hold.reached()
-        draining = asyncio.create_task(s.daemons["iu"].drain(30))
-        await asyncio.sleep(0)  # it has begun
-        assert (await refused(s.submit(s.ask(), to=("iu",)))).code == "paused"
-        assert not draining.done()
-        hold.release.set()
-        assert await s.ends(running.job_id) == RELEASED
-        await draining
-        assert await s.ends(waiting.job_id) == [("aborted", "stopped", "iu")] * 3
-
-    scenario(body)
-
-
-def test_a_drain_ends_after_its_time() -> None:
-    async def body(s: Study) -> None:
-        hold, signed = await s.held()
-        await s.daemons["iu"].drain(0.01)
-        assert s.daemons["iu"].flow.book.find(signed.job_id).state == "computing"
-        hold.release.set()
-        await s.ends(signed.job_id)
 
     scenario(body)
 

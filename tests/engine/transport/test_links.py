@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 import pytest
@@ -219,12 +220,56 @@ def test_notices_reach_everybody_and_those_who_come_later(study):
     running.start("birch")
     running.loop.wait_until(lambda: running.meshes["alder"].connected() == {"birch"})
     for word in (notice(b"a"), notice(b"b"), notice(b"b", "refused"), notice(b"c")):
-        running.loop.run(running.meshes["alder"].notify(word))
+        running.loop.call(partial(running.meshes["alder"].notify, word))
     running.loop.wait_until(lambda: len(running.notices) == 4)
     running.start("cedar")
     running.loop.wait_until(lambda: sum(at == "cedar" for at, _, _ in running.notices) == 3)
     told = [(by, word) for at, by, word in running.notices if at == "cedar"]
     assert told == [("alder", notice(b"a")), ("alder", notice(b"b", "refused")), ("alder", notice(b"c"))]
+
+
+def test_a_party_that_drains_is_not_ready_before_it_has_a_new_link(study):
+    running = study().start_all()
+    alder, birch, _ = (running.meshes[name] for name in running.names)
+    assert birch.ready() == {"alder", "cedar"}
+    running.loop.call(alder.drain)
+    running.loop.run(alder.drain_heard("birch"))
+    assert (birch.ready(), birch.connected()) == ({"cedar"}, {"alder", "cedar"})
+    port = int(running.addresses["alder"].rsplit(":", 1)[1])
+    running.stop("alder")
+    running.bind("alder", port)
+    running.start("alder")
+    running.loop.wait_until(lambda: birch.ready() == {"alder", "cedar"})
+
+
+def test_who_comes_later_hears_of_a_drain_too(study):
+    running = study()
+    alder = running.start("alder")
+    running.loop.call(alder.drain)
+    birch = running.start("birch")
+    running.loop.wait_until(lambda: alder.connected() == {"birch"})
+    running.loop.run(alder.drain_heard("birch"))
+    assert (birch.ready(), birch.connected()) == (set(), {"alder"})
+
+
+def test_nobody_waits_for_a_peer_that_goes_without_having_heard_of_a_drain(study):
+    running = study()
+    birch = running.start("birch")
+
+    async def connect():
+        async with raw_stream(running) as call:
+            await call.write(greeting(running))
+            await call.read()
+            birch.drain()
+            assert messages.decode(await call.read())[0] == "drain"
+            waiting = asyncio.create_task(birch.drain_heard("alder"))
+            await asyncio.sleep(0)  # it has begun
+            assert not waiting.done()
+            call.cancel()
+            async with asyncio.timeout(20):
+                await waiting
+
+    running.loop.run(connect())
 
 
 def test_a_peer_that_takes_nothing_loses_the_link(study):
@@ -289,6 +334,7 @@ BODIES = st.one_of(
     st.tuples(st.just("session_ready"), st.fixed_dictionaries({"job": IDS, "attempt": COUNTS, "session": IDS})),
     st.tuples(st.just("heartbeat"), st.fixed_dictionaries({"session": IDS, "working": st.booleans()})),
     st.tuples(st.just("credit"), st.fixed_dictionaries({"session": IDS, "taken": LARGE})),
+    st.tuples(st.just("drain"), st.fixed_dictionaries({"heard": st.booleans()})),
     st.tuples(st.just("leave"), st.fixed_dictionaries({"session": IDS})),
     st.tuples(st.just("abort"), st.fixed_dictionaries({"job": IDS, "code": st.text(max_size=40)}, optional={"attempt": COUNTS})),
     st.tuples(

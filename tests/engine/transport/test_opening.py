@@ -156,6 +156,18 @@ def test_a_session_that_not_all_members_open_fails_at_those_who_did_and_is_told_
     assert time.monotonic() - begun < 10  # its own timeout is 20 s
 
 
+def test_a_session_that_two_members_open_before_they_are_linked_waits_for_the_link(study):
+    running = study()
+    for name in ("alder", "birch"):
+        running.start(name)
+    running.loop.wait_until(lambda: running.meshes["alder"].connected() == {"birch"})
+    early = [running.opening(name, JOB) for name in ("alder", "birch")]
+    running.loop.wait_until(lambda: all(running.meshes[name]._sessions._openings for name in ("alder", "birch")))
+    running.start("cedar")
+    links = [future.result(25) for future in (*early, running.opening("cedar", JOB))]
+    assert len({link.agreement.session for link in links}) == 1
+
+
 def test_a_link_lost_while_a_session_opens_fails_it_at_once(study):
     running = study().start_all()
     futures = [running.opening(name, JOB) for name in ("alder", "birch")]
