@@ -305,6 +305,10 @@ def _rows(rows: int, member: Member | None) -> Line:
 
 
 def _daemon(patient: Patient) -> Iterator[Line]:
+    address, listen = patient.member.address if patient.member else None, patient.file.party.listen
+    if address is not None and relay_of(address) is None and address.rpartition(":")[2] != listen.rpartition(":")[2]:
+        advice = "make them one, or see to it that the one port leads to the other"
+        yield Line("listen", "warn", f"listens at {listen}; the charter sends the others to {address}", advice)
     metrics = patient.file.party.metrics
     if metrics is not None and not _is_loopback(metrics):
         yield Line("metrics", "warn", f"{metrics} is open to the network", "listen on 127.0.0.1, or let only your monitoring in")

@@ -166,6 +166,13 @@ def test_metrics_that_everybody_could_read(s: Study) -> None:
     assert ("metrics", "warn") not in found(write_config(s, "um", metrics="127.0.0.1:9464"))
 
 
+def test_a_port_that_is_not_the_charters(s: Study) -> None:
+    config, address = write_config(s, "um"), s.charter.member("um").address
+    assert ("listen", "warn") not in found(config)
+    config = write_config(s, "um", listen="127.0.0.1:0")
+    assert f"listens at 127.0.0.1:0; the charter sends the others to {address}" in found(config)["listen", "warn"]
+
+
 def test_a_port_that_another_program_has(s: Study) -> None:
     config = write_config(s, "um")
     with doctor.socket.create_server(("127.0.0.1", int((s.charter.member("um").address or "").rpartition(":")[2]))):
