@@ -211,6 +211,11 @@ def load(path: Path) -> Charter:
     try:
         envelope = json.loads(path.read_bytes())
         document, signatures = envelope["charter"], envelope["signatures"]
+    except FileNotFoundError:
+        raise CharterError(
+            f"there is no {path.name} yet: the coordinator begins it with `unseen study init`, every member signs it, "
+            "and it goes to all"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise CharterError(f"{path.name} is not a charter file; ask the study's coordinator for it") from None
     charter = parse(document)

@@ -114,7 +114,8 @@ def begin(path: Path) -> Draft:
 
 
 def add(draft: Draft, card: Card) -> Draft:
-    """With this member, in the place of an earlier card of the same name. Raises ConfigError, CharterError."""
+    """With this member, in the place of an earlier card of the same name; the draft itself, with its signatures, where it holds
+    this very card. Raises ConfigError, CharterError."""
     held = [role for role, holds in (("hospital", card.rows is not None), ("compute", card.name in draft.terms.compute)) if holds]
     if not held and card.address is not None:
         raise ConfigError(
@@ -130,6 +131,8 @@ def add(draft: Draft, card: Card) -> Draft:
         raise ConfigError(
             f"{card.name} needs an address: its file comes from `unseen party init {card.name} --address HOST:PORT`"
         )
+    if member in draft.members:
+        return draft
     found = [member if each.name == member.name else each for each in draft.members]
     return replace(draft, members=tuple(found if member in found else [*found, member]), signatures={})
 
@@ -152,6 +155,10 @@ def read(path: Path) -> Draft:
         document = dict(envelope["charter"])
         signatures = {name: base64.b64decode(text) for name, text in envelope["signatures"].items()}
         members = tuple(Member.model_validate(member) for member in document.pop("members"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no {path}; a charter begins with `unseen study init study.toml`, or comes from the coordinator"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(f"{path} is not a charter file; begin one with `unseen study init study.toml`") from None
     return Draft(charters.parse_terms(document), members, signatures)

@@ -44,10 +44,13 @@ def add_party(
     charter: CharterPath,
     members: Annotated[list[Path], typer.Argument(help="Members' own files, NAME.member.toml.")],
 ) -> None:
-    """Add members to a charter, or renew one of them. Signatures given before are removed: it is another charter then."""
+    """Add members to a charter, or renew one of them. If that changes it, signatures given before are removed: it is another."""
     draft = before = drafts.read(charter)
     for path in members:
         draft = drafts.add(draft, drafts.read_card(path))
+    if draft == before:
+        say(f"{charter} holds these members as they are; it is unchanged, with the signatures it has.")
+        return
     drafts.write(charter, draft)
     say(f"{charter}: {', '.join(f'{member.name} ({_roles(member)})' for member in draft.members)}.")
     if before.signatures:

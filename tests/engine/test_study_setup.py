@@ -101,6 +101,14 @@ def test_a_new_member_removes_the_signatures(run, charter):
     assert "asked by   ana, ben" in run("study", "show", charter).stdout
 
 
+def test_a_member_that_is_there_already_removes_no_signature(run, charter):
+    run("study", "sign", charter, "--keys", "um/keys")
+    before = charter.read_bytes()
+    assert "unchanged" in run("study", "add-party", charter, *cards("um", "ana")).stderr
+    assert charter.read_bytes() == before
+    assert json.loads(before)["signatures"].keys() == {"um"}
+
+
 def test_a_member_with_new_keys_takes_its_old_place(run, charter):
     run("party", "init", "iu", "--address", "iu.example.org:9", "--rows", 1, "--folder", "again")
     run("study", "add-party", charter, "again/iu.member.toml")
@@ -208,6 +216,15 @@ def test_a_charter_with_anything_in_one_field_is_a_config_error_or_a_charter(fie
             return
         assert draft.signed_by() == ()
         assert study_commands.describe(draft)
+
+
+def test_a_charter_that_is_not_there_is_said_not_to_be(run, charter):
+    charter.unlink()
+    for command in (["study", "show"], ["study", "sign", "--keys", "um/keys"], ["study", "add-party"]):
+        members = cards("um") if command[1] == "add-party" else []
+        assert "there is no charter.json" in run(*command, charter, *members, code=2).stderr
+    with pytest.raises(errors.CharterError, match=r"there is no charter.json yet"):
+        charters.load(charter)
 
 
 def test_nesting_without_end_is_a_config_error(tmp_path):
