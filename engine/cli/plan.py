@@ -25,12 +25,21 @@ FIELDS = ("title", "purpose", "question")
 
 def check(plan: File, study: StudyPath = Path(DEFAULT_STUDY), json: Json = False) -> None:
     """Check every question of a plan against the charter and its data dictionary. Nothing is sent."""
+    from engine.party.ledger import unpinned
+
     with connect(study) as connected:
         drafted = _draft(plan, connected)
+        loose = unpinned([(spec.where, connected.check(spec).plan.row_sets) for spec in drafted.questions])
     if json:
         print_json(drafted.model_dump(mode="json"))
-    else:
-        print_text("\n".join([*_lines(drafted), "", "Every question is sound; `unseen plan submit` sends the plan."]))
+        return
+    advice = (
+        f"Questions {', '.join(map(str, loose))} leave out rows for different missing columns; pin one set of rows with "
+        "complete = [...], or the differencing rule may refuse the plan."
+    )
+    sound = "Every question is sound; `unseen plan submit` sends the plan."
+    rules = "The disclosure rules are asked when all parties have agreed."
+    print_text("\n".join([*_lines(drafted), "", f"{sound} {rules}", *([advice] if loose else [])]))
 
 
 def submit(

@@ -71,6 +71,24 @@ def check_comparisons(row_sets: Sequence[Sequence[RowSet]]) -> None:
         before += len(own)
 
 
+def unpinned(questions: Sequence[tuple[str | None, Sequence[RowSet]]]) -> list[int]:
+    """Which questions, (where, row sets) each, will be compared with another one of the same `where` that leaves out rows for
+    other missing columns, so that few people may be the difference. Numbers from 1."""
+    wholes = [
+        (number, where, frozenset(row_set.columns), frozenset(row_set.about))
+        for number, (where, row_sets) in enumerate(questions, 1)
+        for row_set in {each.about: each for each in row_sets if each.columns}.values()
+    ]
+    return sorted(
+        {
+            number
+            for number, where, columns, about in wholes
+            for other, its_where, its_columns, its_about in wholes
+            if other != number and its_where == where and its_columns != columns and about & its_about
+        }
+    )
+
+
 def enter(batch: Batch, row_sets: Sequence[RowSet], digests: Sequence[RowSetDigest]) -> None:
     """The batch's rows into the digest of each row set that they belong to."""
     known = {columns: batch.known(columns) for columns in {row_set.columns for row_set in row_sets}}

@@ -109,7 +109,13 @@ def test_at_the_shell(box: Any, tmp_path: Path) -> None:
         assert found.exit_code == 0, found.stderr
         return found.stdout
 
-    assert "crosstab indo ~ pep_out" in run("plan", "check", str(path))
+    checked = run("plan", "check", str(path))
+    assert "crosstab indo ~ pep_out" in checked
+    assert "when all parties have agreed" in checked
+    assert "complete = [...]" not in checked  # age is in the first alone
+    loose = tmp_path / "loose.toml"
+    loose.write_text(path.read_text() + '[[question]]\nanalysis = "ols"\nformula = "age ~ female"\n')
+    assert "Questions 1, 3 leave out rows for different missing columns" in run("plan", "check", str(loose))
     assert "At the shell" not in run("plan", "list")
     plan = run("plan", "submit", str(path), "--no-wait").strip()
     assert "At the shell" in run("plan", "list")

@@ -212,3 +212,12 @@ def test_another_reference_is_about_the_same_people() -> None:
     study = Study()
     assert study.ask("ols", formula="lab ~ sex + age") == "released"
     assert study.ask("ols", formula="lab ~ sex + age", reference={"sex": "M"}) == "released"
+
+
+def test_questions_of_other_missing_columns_are_unpinned_where_they_are_compared() -> None:
+    age, both, sex, told = RowSet(("age",)), RowSet(("age", "sex")), RowSet(("sex",)), RowSet((), sources=("age is missing",))
+    assert ledger.unpinned([(None, [age]), (None, [sex]), (None, [told])]) == []  # without a common column
+    assert ledger.unpinned([(None, [age]), (None, [told]), (None, [both]), (None, [sex])]) == [1, 3, 4]
+    assert ledger.unpinned([(None, [both]), (None, [RowSet(("sex", "age"))])]) == []  # the same rows
+    assert ledger.unpinned([(None, [age]), ("age > 18", [both])]) == []  # `where` makes the difference
+    assert ledger.unpinned([(None, [age, both])]) == []  # one question is not compared with itself
