@@ -44,7 +44,7 @@ class Reading:
 def read_column(raw: pd.Series, column: Column, codes: Mapping[str, Level] | None = None, missing: Sequence[str] = ()) -> Reading:
     """Steps 1 to 6 over a pandas column of any type."""
     text = to_text(raw)
-    number = pd.to_numeric(pd.Series(text, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
+    number = pd.to_numeric(pd.Series(text, dtype=object), errors="coerce").to_numpy(dtype=np.float64, copy=True)
     nothing = _matches(text, number, tuple(missing)) | np.array([value is None for value in text], dtype=bool)
     coded = np.zeros(len(text), dtype=bool)
     for key, level in (codes or {}).items():

@@ -162,8 +162,8 @@ def test_a_parquet_file_that_changes_while_it_is_read_is_a_refusal_like_any_othe
         replace(box.file, before)
     assert str(caught.value) == REFUSAL
     assert (job.status().code, job.status().by) == ("rules", "")
+    assert box.study.describe(["dose"], timeout=30).nobs == ROWS + 2 * FEW
     (complaint,) = box.complaints(SPOILED, job.id)
     assert (complaint["event"], complaint["error"]) == ("own data cannot be used", "DataChanged")
     others = [line for party in HOSPITALS if party != SPOILED for line in box.complaints(party, job.id)]
     assert {line["error"] for line in others} <= {"PeerLost"}  # of a later step the others learn that it was not reached
-    assert box.study.describe(["dose"], timeout=30).nobs == ROWS + 2 * FEW

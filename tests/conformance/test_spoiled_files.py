@@ -83,12 +83,12 @@ def test_a_file_that_goes_bad_under_the_daemon_is_a_refusal_like_any_other(kind:
         replace(file, before)
     assert str(caught.value) == REFUSAL
     assert (job.status().code, job.status().by) == ("rules", "")
+    assert box.study.describe(["dose"]).nobs == 600
     assert {party: bool(complaints(box, party, job.id)) for party in HOSPITALS} == {
         party: party == SPOILED and kind != "no rows" for party in HOSPITALS
     }
     assert CANARY not in box.layout.log(SPOILED).read_text()
     assert "cannot be counted" not in told(box, "show", job.id, party=SPOILED)["own_rows"]  # all is well again
-    assert box.study.describe(["dose"]).nobs == 600
 
 
 def replace(file: Path, content: bytes) -> None:

@@ -300,7 +300,13 @@ def test_a_researcher_who_interrupts_the_wait_fetches_the_result_later(by_hand, 
     question = tmp_path / "question.toml"
     question.write_text('analysis = "describe"\ncolumns = ["age"]\n')
     surroundings = {**environment(), "UNSEEN_STUDY": str(box.layout.researcher)}
-    waiting = subprocess.Popen(command(["submit", str(question)]), env=surroundings, stderr=subprocess.PIPE, text=True)
+    waiting = subprocess.Popen(
+        command(["submit", str(question)]),
+        env=surroundings,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     job = waiting.stderr.readline().split()[1]
     waiting.send_signal(signal.SIGINT)
     _, said = waiting.communicate(timeout=60)
